@@ -1,4 +1,4 @@
-//! Finds programs of Debian's packages.
+//! Finds programs from Debian packages.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,8 @@ use anyhow::{Context as _, bail};
 
 use crate::run::{root, run};
 
-/// Returns the path of a program: the installed one, or the one in the package of Debian.
+/// Returns the path of a program. If the program is not installed, the function fetches the Debian
+/// package, and returns the path of the program in the unpacked files.
 pub(crate) fn program(package: &str, name: &str) -> anyhow::Result<PathBuf> {
     if Command::new(name).arg("--version").output().is_ok() {
         return Ok(name.into());
@@ -20,8 +21,8 @@ pub(crate) fn program(package: &str, name: &str) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-/// Fetches a package of Debian, and unpacks it. The package is not installed, because the
-/// installation could start a server.
+/// Fetches a Debian package, and unpacks it. The package is not installed, because the installation
+/// could start a server.
 fn unpack(package: &str, target: &Path) -> anyhow::Result<()> {
     if Command::new("apt-get").arg("--version").output().is_err() {
         bail!("install {package}");

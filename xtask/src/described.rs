@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::run::root;
 use crate::tools;
 
-/// Those routes of the simulated GitHub whose calls write and have a body.
+/// The routes of the simulated GitHub for requests that write something and have a body.
 const ROUTES: &[&str] = &[
     "PATCH /orgs/{org}",
     "PATCH /orgs/{org}/actions/runner-groups/{runner_group_id}",

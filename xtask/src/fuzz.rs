@@ -83,7 +83,7 @@ pub(crate) fn run(args: &FuzzArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the names of the targets: the given one, or all.
+/// Returns the name of the given target, or the names of all targets if none is given.
 fn targets(wanted: Option<&str>) -> anyhow::Result<Vec<String>> {
     let mut names = Vec::new();
     for file in fs::read_dir(root().join("tools/fuzz/targets"))? {

@@ -138,7 +138,7 @@ fn ci() -> anyhow::Result<()> {
     cargo(&["clippy", "--package", "beadle", "--", "--deny", "warnings"], &[])?;
     step("docs");
     let deny = [("RUSTDOCFLAGS", "--deny warnings")];
-    // `cargo doc` uses the features of the lints, so that cargo checks no dependency again.
+    // `cargo doc` uses the same features as the lints, so that cargo checks no dependency again.
     let private = ["--no-deps", "--document-private-items"];
     cargo(&[&["doc"], suite::BUILD, suite::TESTING, &private].concat(), &deny)?;
     step("the pages");
@@ -158,15 +158,15 @@ fn ci() -> anyhow::Result<()> {
     cargo(&["run", "--release", "--", "demo"], &[])
 }
 
-/// A job of [`long_jobs`] that prints nothing for this time hangs. The 10,000 interleavings print
-/// nothing until their end.
+/// A job of [`long_jobs`] that prints nothing for this time counts as hanging. The 10,000
+/// interleavings print nothing until their end.
 const SILENCE: Duration = Duration::from_mins(45);
 
 /// Runs the jobs that take minutes, two at a time. Each of them uses mostly one processor. A storm
 /// lasts a minute, so it needs a processor for itself: beside more jobs, it would try fewer seeds.
 fn long_jobs() -> anyhow::Result<()> {
     step("builds of a release and of the demo, 10,000 interleavings and storms");
-    // Cargo can build this program again in the meantime. The path of the program stays the same.
+    // While this program runs, cargo can build it again. The path of the program stays the same.
     let program = std::env::current_exe()?;
     let own = |args: &[&str]| {
         let mut command = Process::new(&program);
@@ -231,8 +231,8 @@ fn bench(which: Option<&str>) -> anyhow::Result<()> {
                 let only = ["--", "--ignored", "--nocapture"];
                 cargo(&[&test[..], &only].concat(), &[])?;
             } else {
-                // `cargo run` would build most crates again: another selection of packages has
-                // other features.
+                // `cargo run` would build most crates again, because another selection of packages
+                // has other features.
                 run::run(Process::new(&program).arg(name).current_dir(run::root()))?;
             }
         }

@@ -1,4 +1,4 @@
-//! Finds the server of PostgreSQL that tests start.
+//! Finds the PostgreSQL server that tests start.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -10,8 +10,8 @@ use crate::run::step;
 /// The folder where Debian installs the programs of each version of the server.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// Returns whether the server is installed. If PostgreSQL is not installed, prints a note: the
-/// tests that need PostgreSQL do not run. In CI, a missing server is an error.
+/// Returns whether the server is installed. If PostgreSQL is not installed, prints that the tests
+/// that need PostgreSQL do not run. In CI, a missing server is an error.
 pub(crate) fn for_tests() -> anyhow::Result<bool> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let installed = has_server(&path, Path::new(DEBIAN));
@@ -27,8 +27,8 @@ pub(crate) fn for_tests() -> anyhow::Result<bool> {
 
 /// Searches for the program that prepares a server. Returns whether the program is in a folder of
 /// `path`, or in a version's subfolder of Debian's folder. The tests find it in the same way
-/// (`tools/emulate/src/cluster.rs`). This package cannot use their function, because it must not
-/// build the clients of AWS.
+/// (`tools/emulate/src/cluster.rs`). The package `xtask` cannot use the function of the tests,
+/// because `xtask` must not build the AWS clients.
 fn has_server(path: &OsStr, debian: &Path) -> bool {
     let versions = std::fs::read_dir(debian).into_iter().flatten().flatten();
     let of_debian = versions.map(|version| version.path().join("bin"));

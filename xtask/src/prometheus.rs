@@ -1,5 +1,5 @@
-//! Checks the rules of Prometheus and the queries of the dashboard. The check uses `promtool`, and
-//! a Prometheus that reads the metrics of a running service.
+//! Checks the Prometheus rules and the queries of the dashboard. The check uses `promtool`, and a
+//! Prometheus that reads the metrics of a running service.
 
 use std::process::Command;
 

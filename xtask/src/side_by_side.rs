@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use parking_lot::Mutex;
 
-/// The time in which the output of a program must end after the program. The output ends later, or
-/// never, if the program leaves a process behind that can still write to it.
+/// The maximum time between the end of a program and the end of its output. The output ends later,
+/// or never, if the program leaves a process behind that can still write to the output.
 const LEFTOVER: Duration = Duration::from_secs(10);
 
 /// A program to run.
@@ -37,8 +37,8 @@ struct Ended {
 /// developer can find a test that does not end. The function shows all other lines of a job
 /// together when the job ends.
 ///
-/// A job that prints nothing for the time `silence` hangs. The function kills it, and names its
-/// tests that have not ended.
+/// If a job prints nothing for the time `silence`, the function kills the job, and names the tests
+/// of the job that have not ended.
 pub(crate) fn run(jobs: Vec<Job>, at_once: usize, silence: Duration) -> anyhow::Result<()> {
     let queue = Mutex::new(VecDeque::from(jobs));
     let ended = Mutex::new(Vec::new());
@@ -180,7 +180,7 @@ fn holders(pipe: &Path) -> Vec<String> {
     let folders = |path: &Path| -> Vec<PathBuf> {
         std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
     };
-    // Some other entries have names, such as `self`.
+    // The entries of processes are numbers. Other entries of `/proc` are words, such as `self`.
     let is_other = |process: &Path| {
         let id = process.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
         id.is_some_and(|id| id != std::process::id())

@@ -35,7 +35,7 @@ pub(crate) const TESTING: &[&str] =
 const E2E: (&str, &str) = ("beadle", "e2e");
 /// The modules of the end-to-end test program that have the tests with an emulated AWS.
 const AWS_MODULES: &[&str] = &["aws::", "dynamodb::", "identity_store::"];
-/// All other test programs that emulate AWS.
+/// The test programs that emulate AWS, except the end-to-end test program.
 const AWS_PROGRAMS: &[(&str, &str)] =
     &[("beadle-store-dynamodb", "store"), ("beadle-aws", "intake"), ("beadle-secrets", "aws")];
 
@@ -44,8 +44,8 @@ const POSTGRES_TESTS: &str = "postgres";
 /// The test program of the store in PostgreSQL. One process runs all its tests, on one server.
 const POSTGRES_PROGRAM: (&str, &str) = ("beadle-store-postgres", "store");
 
-/// A test program that prints nothing for this time hangs. `.config/nextest.toml` has the same limit
-/// for one test.
+/// A test program that prints nothing for this time counts as hanging. `.config/nextest.toml` has
+/// the same limit for one test.
 const SILENCE: Duration = Duration::from_mins(20);
 
 /// The tests that one run of this command selects.
@@ -173,8 +173,8 @@ pub(crate) fn one_command(program: &str, name: &str, env: &[(&str, &str)]) -> an
     command_of(&["--test", program], name, env)
 }
 
-/// Returns a command that runs the unit tests whose names contain `name`. Fails if there is no such
-/// test.
+/// Returns a command that runs the unit tests whose names contain `name`. Fails if no unit test has
+/// such a name.
 pub(crate) fn unit_command(name: &str, env: &[(&str, &str)]) -> anyhow::Result<Command> {
     command_of(&["--lib"], name, env)
 }

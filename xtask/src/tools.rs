@@ -18,8 +18,8 @@ const NPM: &[(&str, &str, &[&str])] = &[
     ("playwright-core", "1.65.1", &["package"]),
     ("axe-core", "4.14.1", &["package/axe.min.js"]),
 ];
-/// The clients of GitHub and Okta that the contract tests run. The clients are installed in one
-/// folder, together with their dependencies.
+/// The GitHub clients and Okta clients that the contract tests run. The clients are installed in
+/// one folder, together with their dependencies.
 const CLIENTS: &[(&str, &str)] = &[
     ("@octokit/rest", "22.0.1"),
     ("@octokit/auth-app", "8.3.1"),
@@ -152,8 +152,8 @@ fn cargo(name: &str, version: &str, features: &[&str]) -> anyhow::Result<()> {
     step(&format!("building {name} {version}"));
     let mut command = cargo_command();
     command.args(["install", name, "--locked", "--force", "--version", version, "--root"]).arg(folder());
-    // The release profiles of these programs make the programs fast. To build them takes minutes, and
-    // to run them takes seconds, so the builds optimise less.
+    // The release profiles of these programs make the programs fast. But building them takes
+    // minutes, and running them takes only seconds. So these builds optimise less.
     command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
     if !features.is_empty() {
@@ -173,7 +173,7 @@ fn npm(package: &str, version: &str, files: &[&str]) -> anyhow::Result<()> {
     }
     step(&format!("fetching {package} {version}"));
     need_npm(package)?;
-    let _ = std::fs::remove_dir_all(&target); // an older version, if there is one
+    let _ = std::fs::remove_dir_all(&target); // this removes an older version
     std::fs::create_dir_all(&target)?;
     let asked = format!("{package}@{version}");
     run(Command::new("npm").args(["pack", "--silent", "--pack-destination"]).arg(&target).arg(&asked))?;
@@ -206,7 +206,7 @@ fn clients() -> anyhow::Result<()> {
     }
     step(&format!("fetching {wanted}"));
     need_npm(&wanted)?;
-    let _ = std::fs::remove_dir_all(&target); // older versions, if there are any
+    let _ = std::fs::remove_dir_all(&target); // this removes older versions
     std::fs::create_dir_all(&target)?;
     // npm installs into the nearest folder that has a `package.json`, so this folder needs one.
     std::fs::write(target.join("package.json"), "{ \"private\": true }\n")?;

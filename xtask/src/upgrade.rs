@@ -63,8 +63,8 @@ fn build(commit: &str) -> anyhow::Result<PathBuf> {
     Ok(program.canonicalize()?)
 }
 
-/// Removes the worktree, if there is one. An interrupted build leaves it behind. Git itself does
-/// not remove a worktree that it does not know, for example one from a cache.
+/// Removes the worktree, if there is one. An interrupted build leaves the worktree behind. Git
+/// itself does not remove a worktree that it does not know, for example one from a cache.
 fn remove(tree: &Path) -> anyhow::Result<()> {
     if tree.exists() {
         std::fs::remove_dir_all(tree).context("cannot remove the worktree of the last upgrade")?;

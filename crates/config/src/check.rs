@@ -37,8 +37,8 @@ impl File {
             groups.check(self, &KeyPath::new("groups").entry(entry))?;
         }
         let place = self.store.path.parse::<StoreLocation>();
-        // A password in the file would not stay secret: commands and pages print the values of the
-        // file, and the file is often in Git.
+        // A password in the file would not stay secret, because commands and pages print the values
+        // of the file, and the file is often in Git.
         let place = place.and_then(|place| match place {
             StoreLocation::Postgres(url) if url.has_password() => {
                 Err("the file must not contain a password: set BEADLE_STORE to the address with the password"
@@ -304,7 +304,7 @@ impl DispatchFile {
         }
         let (event, action) = self.on.split_once('.').unwrap_or((&self.on, ""));
         // GitHub can add events, so an unknown event is allowed. But if an unknown event is similar
-        // to a known event, it is probably a typing mistake. Such an event is an error.
+        // to a known event, it is probably a typing mistake, and the function returns an error.
         for (word, known) in [(event, EVENTS), (action, REPOSITORY_ACTIONS)] {
             let is_checked = !word.is_empty() && (word == event || event == "repository");
             // `nearest` does not find a word such as `repos`, which is only the beginning of a

@@ -21,7 +21,8 @@ pub struct InstallationsFile {
     /// Patterns of logins. Beadle adds an organisation only if the login matches a pattern, because
     /// anybody can install a public App.
     pub organisations: Vec<String>,
-    /// The folder or the repository of the policy. All these organisations have the same policy.
+    /// The folder or the repository of the policy. All organisations that Beadle adds have the same
+    /// policy.
     pub policy: PolicySource,
 }
 

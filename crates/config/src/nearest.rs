@@ -1,7 +1,7 @@
 //! Finds the known name that is most similar to an unknown name, for hints in errors.
 
-/// The maximum length of a name that is compared. Real names are shorter, and a comparison of long
-/// texts is slow.
+/// The maximum length of a name that is compared. Real names are shorter than this, and a
+/// comparison of long texts is slow.
 const LONGEST: usize = 160;
 
 /// Returns the known name that is most similar to `name`. Returns `None` if no known name is

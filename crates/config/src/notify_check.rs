@@ -6,8 +6,9 @@ use beadle_secrets::Reference;
 
 use crate::{File, Invalid, KeyPath, NotifyFile, NotifyIssuesFile, did_you_mean};
 
-/// The limits of `settle`: how long problems must stay the same before Beadle makes a message. If
-/// this time could be zero, a problem that comes and goes would cause a message each time.
+/// The limits of the key `settle`, which sets how long problems must stay the same before Beadle
+/// makes a message. If this time could be zero, a problem that comes and goes would cause a message
+/// each time.
 const SHORTEST_SETTLE: Duration = Duration::from_secs(1);
 const LONGEST_SETTLE: Duration = Duration::from_secs(3600);
 

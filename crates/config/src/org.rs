@@ -104,7 +104,7 @@ pub struct Refusals {
     /// that the validators reject.
     pub validators: bool,
     /// `repository.name` in a file that applies to several repositories. The file was probably
-    /// written for one repository, and Beadle would apply it to all.
+    /// written for one repository, but Beadle would apply the file to several repositories.
     pub shared_names: bool,
 }
 
@@ -124,8 +124,8 @@ impl OrgFile {
         self.guard.limits()
     }
 
-    /// Returns what Beadle must refuse in the policy of this organisation. Beadle only reports
-    /// everything else.
+    /// Returns what Beadle must refuse in the policy of this organisation. If a field of the result
+    /// is `false`, Beadle only reports the problem that the field stands for.
     pub fn refusals(&self) -> Refusals {
         Refusals {
             validators: self.mode == Mode::Enforce && self.validators == Validators::Refused,
@@ -154,8 +154,8 @@ impl OrgFile {
         }
     }
 
-    /// Returns the limits of the gate. If `removes`, `weakens` or `exposes` is not set, the same
-    /// limit of the guard applies. The other limits have their own defaults.
+    /// Returns the limits of the gate. If `removes`, `weakens` or `exposes` is not set, the guard's
+    /// limit with the same name applies. The other limits have their own defaults.
     pub fn gate_limits(&self) -> GateLimits {
         self.gate_limits_with(&self.limits())
     }
@@ -216,7 +216,8 @@ pub struct DispatchFile {
     /// The name of an input. Beadle passes a token of the delivery to this input. If GitHub's
     /// answer is lost, Beadle finds the workflow's run by this token.
     pub token_input: Option<String>,
-    /// The mode of the rule. If the organisation has a more careful mode, that mode applies.
+    /// The mode of the rule. If the mode of the organisation is more careful than this mode, the
+    /// mode of the organisation applies.
     #[serde(default)]
     pub mode: Mode,
 }
@@ -230,7 +231,7 @@ pub(crate) fn admin() -> String {
     "admin".into()
 }
 
-/// `app` of an organisation: the GitHub App that Beadle uses there.
+/// `app` of an organisation: the GitHub App that Beadle uses in the organisation.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AppFile {

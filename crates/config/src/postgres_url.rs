@@ -18,7 +18,7 @@ impl PostgresUrl {
         Some(if rest.is_empty() {
             Err("the address of a database must name a host: use `postgres://HOST/DATABASE`".into())
         } else if rest.split_once('?').is_some_and(|(_, query)| query.contains('@')) {
-            // The `?` might be a part of the password. `Display` would then print the rest of the
+            // The `?` might be a part of the password. `Display` would then print the end of the
             // password like a parameter.
             Err("the address of a database must not contain `@` after `?`: write `?` in a password as `%3F`, and `@` \
                  in a parameter as `%40`"

@@ -1,4 +1,4 @@
-//! `[server.sign_in]`: how people sign in to the pages, and what they may do there.
+//! `[server.sign_in]`: how people sign in to the pages, and what they may do on the pages.
 
 use beadle_secrets::Reference;
 use serde::Deserialize;

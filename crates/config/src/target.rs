@@ -1,4 +1,4 @@
-//! `[[target]]`: the targets. Each is a SCIM server, or the teams of an organisation.
+//! `[[target]]`: the targets. Each target is a SCIM server, or the teams of a GitHub organisation.
 
 use std::path::PathBuf;
 

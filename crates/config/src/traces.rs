@@ -26,8 +26,8 @@ impl TracesFile {
             let Some(rest) = rest else {
                 return Err(Invalid::must(at, "be an address such as `http://localhost:4318/v1/traces`"));
             };
-            // A password in the file would not stay secret: commands and pages print the values of
-            // the file, and the file is often in Git.
+            // A password in the file would not stay secret, because commands and pages print the
+            // values of the file, and the file is often in Git.
             let host = rest.split(['/', '?']).next().unwrap_or_default();
             if host.contains('@') {
                 let hint = "set the header in the variable OTEL_EXPORTER_OTLP_HEADERS";

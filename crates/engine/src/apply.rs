@@ -57,8 +57,8 @@ pub trait Planner: Send + Sync + 'static {
     /// The instructions that a [`PlanWriter`] needs to write a change of this planner.
     type Write: Send + Sync + 'static;
     /// Plans one key. The reads count against the budget as requests of `lane`. `hint` is the
-    /// vendor's name for the repository or group. A lookup by this name is faster. The planner must
-    /// check that the vendor's answer belongs to the key. The plan names the generation of the
+    /// vendor's name for the repository or group. The hint makes the lookup faster. The planner
+    /// must check that the vendor's answer belongs to the key. The plan names the generation of the
     /// policy that the planner used, because another generation can come into force during the
     /// reads.
     async fn plan(&self, key: &Key, hint: Option<&str>, lane: Lane) -> Result<Plan<Self::Write>, Failure>;
@@ -286,10 +286,10 @@ impl Report {
 
 /// Applies a plan as far as the modes and the guard allow. A failing change stops only the changes
 /// that depend on it. A used-up budget, a conflict, a lost lease or a credential without a token
-/// ends the run. Some limits apply only to certain requests. If a change must wait for such a
-/// limit, the other changes of its aspect wait too, but changes of other aspects do not wait. A run
-/// for an event can write changes in parallel, see [`Turn`]. `remembered` contains the notes of the
-/// key. `apply` calls `on_step` with the result of each step immediately after the step ends.
+/// ends the run. If a change must wait for a limit that applies only to certain requests, the other
+/// changes of its aspect wait too. Changes of other aspects do not wait. A run for an event can
+/// write changes in parallel, see [`Turn`]. `remembered` contains the notes of the key. `apply`
+/// calls `on_step` with the result of each step immediately after the step ends.
 pub async fn apply<W: Send + Sync + 'static>(
     key: &Key,
     plan: &Plan<W>,
@@ -469,8 +469,8 @@ async fn write<W: Send + Sync + 'static>(
     let begun = context.store.begin(context.lease.as_ref(), key, intent, asked_at).await?;
     let Begun::Yes(number) = begun else { return Ok(begun) };
     fail::fail_point!("between-intent-and-write", |_| std::process::abort());
-    // The heartbeat renews the lease when a third of its time has passed. If the store answers
-    // slowly or the process was suspended, the renewal is late. The lease might then be lost.
+    // The heartbeat renews the lease after a third of the lease's time. If the store answers slowly
+    // or the process was suspended, the renewal is late. The lease might then be lost.
     let now = context.clock.now();
     let is_late = context.lease.is_some() && now.since(asked_at) >= context.store.timing().lease / 3;
     let written = if is_late { Err(allowed_late(now)) } else { session.write(change).await };

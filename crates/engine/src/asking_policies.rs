@@ -2,9 +2,9 @@
 //! must not approve the changes.
 //!
 //! A sweep plans every key of an organisation, except the keys of unreadable rows. Suppose that a
-//! sweep found no such row, and that none of its plans showed a change. Then no policy that was
-//! replaced before this sweep asked for the change. So it is enough to look at the policies that
-//! came into force since the beginning of this sweep.
+//! sweep found no unreadable row, and that no plan of the sweep showed a certain change. Then no
+//! policy that was replaced before the sweep asked for this change. So it is enough to look at the
+//! policies that came into force since the beginning of the sweep.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -21,8 +21,7 @@ use crate::store::{Store, StoreError};
 pub struct AskingPolicies {
     /// The policies that came into force at this time or later could have asked for the changes.
     pub since: Time,
-    /// The generations that asked for the changes: the generations of the first plans and of the
-    /// latest plans with these changes.
+    /// The generations of the first plans and of the latest plans that contain the changes.
     pub generations: BTreeSet<String>,
 }
 

@@ -14,7 +14,7 @@ const MOST: usize = 5_000;
 /// The policies that some authors wrote and that came into force.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuthoredPolicies {
-    /// For each organisation, the generations of the authors.
+    /// The generations that the authors wrote, for each organisation.
     generations: HashMap<String, BTreeSet<String>>,
     /// The number of the newest entry that the search has read.
     newest: u64,

@@ -71,7 +71,7 @@ pub trait BackgroundTask: Send + Sync + 'static {
     fn wakes(&self) -> Vec<String> {
         Vec::new()
     }
-    /// Runs the task once. The driver can cancel the run at any await: when the process stops, or
+    /// Runs the task once. The driver can cancel the run at any await, when the process stops or
     /// after the timeout.
     async fn activate(&self) -> Result<TaskStatus, Failure>;
 }
@@ -388,7 +388,7 @@ impl Driver {
         if self.lease.as_ref().is_none_or(|lease| lease.is_held()) {
             return records;
         }
-        // Without the store, the page shows what this process knows.
+        // If the store cannot be read, the result contains only what this process knows.
         let stored = stored_records(self.store.as_ref()).await.unwrap_or_default();
         for (record, slot) in records.iter_mut().zip(self.slots.iter()) {
             let newer = stored.get(&record.name).filter(|stored| stored.ended > record.ended);

@@ -206,10 +206,9 @@ impl Budgets {
     }
 
     /// Records the figures of a vendor's answer. Answers do not always arrive in the order of their
-    /// calls, so Beadle uses the lowest figure within one period. Figures of an earlier period are
-    /// ignored, with one exception. Beadle uses such figures if the known period is over, or if the
-    /// end of the known period is not credible. In these cases, a clock was ahead when Beadle
-    /// recorded the known period.
+    /// calls, so Beadle uses the lowest figure within one period. Beadle ignores figures of an
+    /// earlier period, unless the known period is over, or the end of the known period is not
+    /// credible. In these two cases, a clock was ahead when Beadle recorded the known period.
     pub fn report(&self, resource: Resource, reported: BudgetAccount, now: Time) {
         let mut state = self.state();
         let account = state.accounts.entry(resource).or_insert(reported);

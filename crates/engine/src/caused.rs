@@ -143,8 +143,8 @@ impl PlannedValues {
     }
 
     /// Compares a plan of the same key with the added plans, and returns the part that only this
-    /// plan has. A value also counts as new if every write that sets it in the added plans needs
-    /// more approval than the write in this plan. A change stays in the returned part, even if it
+    /// plan has. A value also counts as new if its write in this plan needs less approval than each
+    /// write of this value in the added plans. A change stays in the returned part, even if it
     /// depends on a change that is left out.
     pub fn caused<W: Instructions>(&self, plan: &Plan<W>) -> Caused {
         let mut left = self.counts.clone();
@@ -173,9 +173,9 @@ impl PlannedValues {
         Caused { plan, writes, drift }
     }
 
-    /// Leaves out each key of a new content if another plan sets this key to the same value. If a
-    /// write might need an approval, its value stays whole, because any key of the value can be the
-    /// reason.
+    /// Leaves out each key of a value's new content if another plan sets this key to the same
+    /// content. If a write might need an approval, its value stays whole, because any key of the
+    /// value can be the reason.
     fn without_known_keys<W: Instructions>(
         &self,
         change: &Change<W>,

@@ -26,7 +26,7 @@ impl Time {
         self.0.div_euclid(1000)
     }
 
-    /// Returns the duration from `earlier` to `self`; zero if `earlier` is later.
+    /// Returns the duration from `earlier` to `self`. Returns zero if `earlier` is after `self`.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }

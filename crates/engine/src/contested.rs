@@ -57,7 +57,8 @@ enum Missed {
 struct Made {
     times: u32,
     /// The number of writes with a lost answer. These writes count only for guarded changes. If
-    /// other changes were counted too, an outage of the vendor would look like a second writer.
+    /// these writes also counted for unguarded changes, an outage of the vendor would look like a
+    /// second writer.
     lost: u32,
     last: Time,
 }

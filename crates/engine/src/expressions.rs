@@ -1,4 +1,4 @@
-//! The engine of expressions and templates. Three parts of Beadle use it: the dispatches, the
+//! The engine for expressions and templates. Three parts of Beadle use it: the dispatches, the
 //! attributes in the configuration, and the rules of a policy.
 
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};

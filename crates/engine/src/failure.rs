@@ -62,8 +62,8 @@ impl Failure {
         Self { class, text: text.to_string(), is_partial: false, spares_others: false, not_sent: false }
     }
 
-    /// Returns whether the action certainly had no effect at the vendor. Only this method decides
-    /// this, because the class does not show whether Beadle sent the request.
+    /// Returns whether the action certainly had no effect at the vendor. Do not use the class for
+    /// this decision, because the class does not show whether Beadle sent the request.
     pub fn changed_nothing(&self) -> bool {
         (self.not_sent || self.class.changed_nothing()) && !self.is_partial
     }

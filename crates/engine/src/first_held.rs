@@ -11,8 +11,8 @@ use crate::key_state::KeyState;
 use crate::store::{History, Store, StoreError};
 use crate::unwritten::IN_JOURNAL;
 
-/// The maximum number of runs of a key that Beadle searches. If a change is held for more runs, the
-/// first hold is not known.
+/// The maximum number of runs of a key that Beadle searches. If a change is held for more runs than
+/// this, the first hold is not known.
 const RUNS: u32 = 200;
 /// The maximum number of policies that Beadle searches.
 const POLICIES: u32 = 200;
@@ -22,7 +22,7 @@ const POLICIES: u32 = 200;
 pub struct FirstHeld {
     /// The end of the first run in which Beadle planned the change and the guard held the change.
     pub at: Time,
-    /// The policy that was in force at that time.
+    /// The policy that was in force at the time `at`.
     pub policy: PolicyInForce,
 }
 
@@ -133,7 +133,7 @@ mod tests {
             (vec![], None),
             (vec![run(9, &["e"], &none)], None),
             (vec![run(9, &["d"], &none), run(8, &["d", "e"], &none)], Some(Time(8))),
-            // The change was not planned in between.
+            // Between the two runs that hold the change, another run did not plan the change.
             (vec![run(9, &["d"], &none), run(8, &["e"], &none), run(7, &["d"], &none)], Some(Time(9))),
             // These runs do not show whether the change was held.
             (

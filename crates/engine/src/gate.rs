@@ -22,9 +22,9 @@ pub fn is_of_command(note: &str) -> bool {
     note.ends_with(')')
 }
 
-/// The name of each limits generation begins with this text.
+/// If a generation is a version of the guard's limits, its name begins with this text.
 pub const LIMITS_PREFIX: &str = "limits-";
-/// The name of each target generation begins with this text.
+/// If a generation is a version of a target, its name begins with this text.
 pub const TARGET_PREFIX: &str = "target-";
 
 /// Returns the noun that stands before the name of a generation in a text.
@@ -131,7 +131,7 @@ impl GateSums {
 /// A limit that a generation exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExceededLimit {
-    /// Too many values have one risk.
+    /// The generation has too many values with the same risk.
     Risk {
         /// The risk.
         risk: Risk,

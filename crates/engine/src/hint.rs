@@ -53,7 +53,7 @@ mod tests {
             (swept, swept, false, swept),
             (swept, plain, false, plain),
             // After a mark without a hint, the run must not use earlier answers. The name from an
-            // earlier mark still helps.
+            // earlier mark still makes the lookup faster.
             (swept, None, false, plain),
             (swept, None, true, plain),
             (Some("old"), plain, false, plain),

@@ -1,5 +1,5 @@
-//! The journal, which is the record of Beadle's work. It shows what Beadle wrote, held and refused.
-//! It also shows the time and the reason.
+//! The journal, which is the record of Beadle's work. The journal shows what Beadle wrote, held and
+//! refused, with the time and the reason.
 
 mod changed_part;
 mod detail;

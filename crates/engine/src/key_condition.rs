@@ -272,8 +272,8 @@ fn failing(left: Option<&KeyState>, row: Option<&Row>) -> Option<Finding> {
 }
 
 /// Returns the reasons why the key differs from the policy. Leaves out three reasons: the guard,
-/// another writer and a failure. The reasons are separate, so that an undo does not hide other
-/// drift.
+/// another writer and a failure. Each reason is a separate finding, so that an undo does not hide
+/// drift that has another reason.
 fn drifted(left: &KeyState, holds: Option<&KeyHolds>) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut add = |why: String, since: Time| found.push(Finding::new(KeyCondition::Drifted, why, since));

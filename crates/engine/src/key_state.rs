@@ -48,8 +48,8 @@ pub struct KeyState {
     /// set if it has another change that the mode does not allow.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub only_undone: BTreeSet<String>,
-    /// Since when Beadle only observes such changes. `None` if there are none, and in states of older
-    /// versions.
+    /// Since when Beadle only observes changes because of an undo. `None` if there are no such
+    /// changes, and in states of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone_since: Option<Time>,
     /// Since when the vendor has refused changes. The next two fields have the same meaning for
@@ -172,8 +172,8 @@ impl KeyState {
     }
 
     /// Returns the aspects with a change that the mode does not allow. Leaves out an aspect in
-    /// which Beadle only observes changes because of an undo, and an aspect with a more severe
-    /// cause.
+    /// which Beadle only observes changes because of an undo, and an aspect with a cause that is
+    /// more severe than the mode.
     pub fn mode_aspects(&self) -> Vec<&str> {
         let its = self.drift.iter().filter(|(_, cause)| **cause == DriftCause::Mode);
         its.map(|(aspect, _)| aspect.as_str()).filter(|aspect| !self.only_undone.contains(*aspect)).collect()
@@ -307,8 +307,8 @@ impl KeyState {
             Some(before) if !is_other(before) => before.since.min(now),
             _ => now,
         };
-        // `since` does not show when a problem began: the key might have differed from the policy
-        // long before, for another reason.
+        // `since` does not show when a problem began, because the key might have differed from the
+        // policy long before the problem, for another reason.
         let began = |is: fn(&Self) -> bool, at: fn(&Self) -> Option<Time>| {
             is(&found).then(|| match &before {
                 Some(before) if is(before) => at(before).unwrap_or(before.since).min(now),
@@ -372,7 +372,8 @@ fn only_undone(report: &Report) -> BTreeSet<String> {
 }
 
 /// Returns the aspects with a change that was not written, each with the most severe cause. A
-/// change that the run did not reach counts as failed, because a metric has no other cause for it.
+/// change that the run did not reach counts as failed, because the metrics have no separate cause
+/// for this case.
 fn drift(report: &Report) -> BTreeMap<String, DriftCause> {
     let mut drift = BTreeMap::new();
     for step in &report.steps {

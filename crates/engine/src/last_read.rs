@@ -25,7 +25,7 @@ pub struct PartRead {
     pub agreed: Option<String>,
 }
 
-/// The last read of each part that one key has.
+/// The last reads of the parts of one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRead {
     /// The reads, by the name of the part.

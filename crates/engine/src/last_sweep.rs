@@ -1,5 +1,5 @@
-//! Finds the newest sweep that meets a condition. An example is the newest sweep in which Beadle
-//! wrote something: a person can then undo this sweep without a search for its number.
+//! Finds the newest sweep that meets a condition. For example, it finds the newest sweep in which
+//! Beadle wrote something. A person can then undo this sweep without a search for its number.
 
 use std::time::Duration;
 

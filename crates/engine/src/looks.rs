@@ -7,7 +7,7 @@ use crate::clock::Time;
 
 /// The minimum time between two looks at the queue, if the bell is the reason for the second look.
 /// Under load, the bell rings with each webhook, and a look costs more than a webhook. This time
-/// delays no event, because the debounce of an event is longer.
+/// delays no event, because the debounce of an event is longer than this time.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// Returns how long a worker waits after the bell has rung. `looked` is the time of the worker's

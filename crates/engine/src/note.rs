@@ -129,8 +129,9 @@ impl<M: Metadata> Note<M> {
         store.forget(&self.name).await
     }
 
-    /// Lists the notes with names that begin with this name. Each entry contains the rest of the
-    /// note's name, and the value of the note. The list leaves out values that cannot be read.
+    /// Lists the notes with names that begin with this name. Each entry contains the part of the
+    /// note's name that follows this name, and the value of the note. The list leaves out values
+    /// that cannot be read.
     ///
     /// # Errors
     ///
@@ -140,8 +141,8 @@ impl<M: Metadata> Note<M> {
     }
 
     /// Lists the notes as [`Self::list`] does, but for output to people. An unreadable value does
-    /// not cause an error, even if Beadle needs the value. The second list contains the rest of
-    /// each unreadable note's name.
+    /// not cause an error, even if Beadle needs the value. For each unreadable note, the second
+    /// list contains the part of the note's name that follows this name.
     pub async fn list_readable(
         &self,
         store: &dyn Store,
@@ -157,7 +158,7 @@ impl<M: Metadata> Note<M> {
         Ok((readable, unreadable))
     }
 
-    /// Returns the values of notes, each with the rest of the note's name.
+    /// Returns the values of notes, each with the part of the note's name that follows this name.
     fn known(&self, notes: Vec<(String, String)>) -> Result<Vec<(String, M)>, StoreError> {
         let mut known = Vec::new();
         for (name, text) in notes {

@@ -1,5 +1,5 @@
-//! The places of a worker, and how instances share them. If a vendor never answers, its runs must
-//! not occupy all places.
+//! The places of a worker, and how instances share them. If a vendor never answers, the runs that
+//! wait for this vendor must not occupy all places.
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;

@@ -22,7 +22,7 @@ pub enum Risk {
     /// Weakens protection: fewer approvals or checks, more people who may bypass a rule, or a
     /// protection that is switched off.
     Weakens,
-    /// Lets more people see or write.
+    /// Lets more people read or change something.
     Exposes,
     /// Removes an existing thing or an existing access.
     Removes,
@@ -314,8 +314,8 @@ pub const ARCHIVED: &str = "archived";
 /// the App has no access to it. In this case, the policy still applies to the repository.
 pub const NOT_FOUND: &str = "the repository does not exist, or the App cannot see it";
 
-/// A difference that waits for a person. Beadle cannot do more. The difference is neither a change
-/// nor an error.
+/// A difference that waits for a person, because Beadle cannot remove it. The difference is neither
+/// a change nor an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// The aspect.

@@ -258,7 +258,7 @@ mod tests {
         let (_, of_organisation) = plan(1, vec![own()]);
         let organisation = (Key::new("organisation", "acme", 1), of_organisation);
         assert_eq!(parts(&[plan(0, vec![own()]), organisation]).len(), 2);
-        // The writes have another order, but the changes are equal.
+        // The order of the writes differs, but the changes are equal.
         let later = Change { after: vec![0], ..own() };
         assert_eq!(parts(&[plan(0, vec![own()]), plan(1, vec![later])]).len(), 1);
     }

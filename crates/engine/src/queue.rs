@@ -184,10 +184,10 @@ pub enum Outcome {
         /// The name of the budget, and the reason for the wait.
         why: String,
     },
-    /// Only some kinds of requests have to wait, and the run did everything else. The rest waits in
-    /// the lane of sweeps, so that it delays no event of the key.
+    /// Only some kinds of requests have to wait, and the run did everything else. The remaining
+    /// work waits in the lane of sweeps, so that it delays no event of the key.
     Deferred {
-        /// The time when the rest may run.
+        /// The time when the remaining work may run.
         until: Time,
         /// The reason for the wait.
         why: String,

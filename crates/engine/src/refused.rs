@@ -15,7 +15,7 @@ use crate::note::{Metadata, Note};
 use crate::store::{Store, StoreError};
 
 /// How long sweeps wait after the first refusal of a change. The time is short, because a broken
-/// credential causes the same answer, and somebody might soon repair the credential.
+/// credential also causes a refusal, and somebody might soon repair the credential.
 const FIRST: Duration = Duration::from_secs(60);
 /// After each further refusal, sweeps wait longer by this factor. The waits are a minute, an hour
 /// and 60 hours, and then the maximum.

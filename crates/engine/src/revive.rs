@@ -1,6 +1,6 @@
 //! Makes keys due after an operator has removed the cause that stopped them, such as a pause.
-//! Without this module, such keys would start only at the end of their wait, or with the next
-//! sweep.
+//! Without this module, the stopped keys would start only at the end of their wait, or with the
+//! next sweep.
 
 use crate::clock::Time;
 use crate::delivery::Mark;
@@ -11,7 +11,7 @@ use crate::store::{Store, StoreError};
 /// The maximum number of keys that one transaction makes due.
 const BATCH: usize = 500;
 
-/// Returns the first words of a run's error if a pause of `scope` ended the run.
+/// Returns the first words of the error of a run that a pause of `scope` ended.
 pub(crate) fn paused(scope: &str) -> String {
     format!("{scope} is paused until")
 }

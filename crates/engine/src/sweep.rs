@@ -88,8 +88,8 @@ pub async fn summarise(
     }
     let is_parked =
         |row: &&Row| is_its(&row.key) && row.parked.as_ref().is_some_and(|parked| parked.since >= begun.at);
-    // If the key of such a row is unreadable too, the row might belong to any sweep, so each sweep
-    // counts it.
+    // If the key of an unreadable row is unreadable too, the row might belong to any sweep, so each
+    // sweep counts it.
     let mut failed: HashSet<String> = unreadable_keys
         .into_iter()
         .filter(|key| key.parse::<Key>().map_or(true, |key| is_its(&key)))
@@ -152,8 +152,8 @@ async fn sum(
             failed.insert(key);
         }
     }
-    // If a run of a key wrote a change, the key counts as repaired, even if a later run finds
-    // something else.
+    // If a run of a key wrote a change, the key counts as repaired, whatever a later run of the key
+    // finds.
     summary.drifted = drifted.len() as u64;
     summary.repaired = repaired.len() as u64;
     summary.failed = failed.len() as u64;

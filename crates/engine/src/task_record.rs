@@ -62,8 +62,8 @@ impl TaskRecord {
     }
 }
 
-/// Returns the stored records by the name of the task. All processes that share the store write
-/// their records to the store.
+/// Returns the stored records, keyed by the name of the task. All processes that share the store
+/// write their records to the store.
 pub async fn stored_records(store: &dyn Store) -> Result<BTreeMap<String, TaskRecord>, StoreError> {
     let records = Note::<TaskRecord>::of(&[""]).list(store).await?;
     Ok(records.into_iter().map(|(_, record)| (record.name.clone(), record)).collect())

@@ -37,7 +37,8 @@ pub fn run_counts(report: &Report, after: Vec<Cause>) -> RunCounts {
 }
 
 /// Returns the number of changes that failed or were not reached, plus the number of changes that
-/// depend on these changes. A postponed change has a separate number, so it does not count.
+/// depend on these changes. A postponed change does not count, because a separate number counts the
+/// postponed changes.
 fn failed(report: &Report) -> usize {
     let broken = report.count(|result| matches!(result, StepResult::Failed(_) | StepResult::NotReached));
     if broken == 0 { 0 } else { broken + report.count(|result| *result == StepResult::Blocked) }

@@ -120,7 +120,7 @@ fn note(key: &Key) -> Note<VoidApprovals> {
     Note::of(&[key.as_str()])
 }
 
-/// Returns the times of the newest approvals about a key, by the digests of the changes.
+/// Returns the times of the newest approvals about a key, keyed by the digests of the changes.
 async fn approvals(store: &dyn Store, key: &Key) -> Result<BTreeMap<String, Time>, StoreError> {
     let history = History {
         key: Some(key.to_string()),

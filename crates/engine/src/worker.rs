@@ -57,7 +57,7 @@ impl Default for WorkerSettings {
 
 /// How often the worker looks for keys of other instances while one instance has reached its limit
 /// of places. Such a look is expensive if that instance has many due keys, because the store must
-/// skip each of these keys. If the bell rings, the worker looks earlier: when the debounce of the
+/// skip each of these keys. If the bell rings, the worker looks as soon as the debounce of the
 /// announced key ends.
 const LOOK_AROUND: Duration = Duration::from_secs(5);
 
@@ -377,7 +377,7 @@ impl Worker {
         }
     }
 
-    /// Renews the lease repeatedly. Returns the reason when the lease is lost.
+    /// Renews the lease repeatedly until the lease is lost. Then returns the reason.
     async fn heartbeat(&self, lease: &crate::queue::Lease) -> String {
         let every = self.store.timing().lease / 3;
         let mut until: Time = lease.until;

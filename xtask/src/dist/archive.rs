@@ -1,4 +1,4 @@
-//! Writes archives. Two builds of one commit write equal archives.
+//! Writes archives. Two builds of the same commit write identical archives.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use crate::dist::release::Release;
 use crate::run::run;
 
 /// Packs files and folders of `folder` into the file `archive`. The order of the files on the disk,
-/// the user, the umask and the time of the build do not change the archive.
+/// the user, the umask and the time of the build do not affect the archive.
 pub(crate) fn tar(release: &Release, folder: &Path, names: &[&str], archive: &Path) -> anyhow::Result<()> {
     let mut tar = Command::new("tar");
     tar.args(["--sort=name", "--format=gnu", "--owner=0", "--group=0", "--numeric-owner"]);

@@ -114,7 +114,7 @@ mod tests {
         let manifest: toml::Table = manifest.parse().unwrap();
         let release = &manifest["profile"]["release"];
         assert_eq!(release["strip"].as_str(), Some("symbols"));
-        // Cargo does not use the profile's value for a package with a separate table.
+        // If a package has its own table in the profile, cargo does not use the profile's value.
         let own = release["package"].get("beadle");
         assert!(own.is_none_or(|own| own.get("strip").and_then(toml::Value::as_str) == Some("symbols")));
     }

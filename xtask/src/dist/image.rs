@@ -14,10 +14,11 @@ use crate::dist::release::Release;
 use crate::dist::target::Target;
 use crate::run::{run, step};
 
-/// The path of the trusted certificates: the path is the same in the image and on the machine that
+/// The path of the trusted certificates. The path is the same in the image and on the machine that
 /// builds the image.
 const CERTIFICATES: &str = "etc/ssl/certs/ca-certificates.crt";
-/// The user and the group of the program. `deploy/docker/Dockerfile` uses the same ones.
+/// The user and the group of the program. `deploy/docker/Dockerfile` uses the same user and the
+/// same group.
 const USER: &str = "65532";
 /// The properties of the image, written as options of `umoci config`.
 const CONFIG: &[(&str, &str)] = &[
@@ -44,7 +45,7 @@ pub(crate) fn build(release: &Release, target: &Target, folder: &Path) -> anyhow
     let Some(umoci) = umoci() else { return Ok(()) };
     step(&format!("image for {}", target.architecture));
     let work = release.work.join("image").join(target.debian);
-    let _ = std::fs::remove_dir_all(&work); // the rest of an earlier build
+    let _ = std::fs::remove_dir_all(&work); // this removes the files of an earlier build
     let (files, state) = (work.join("files"), work.join("state"));
     for place in ["usr/local/bin", "etc/ssl/certs", "etc/beadle", "tmp", "var/lib"] {
         std::fs::create_dir_all(files.join(place))?;

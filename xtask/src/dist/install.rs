@@ -198,7 +198,7 @@ fn debian() -> anyhow::Result<Option<PathBuf>> {
         return Ok(None);
     }
     step("fetching an empty Debian");
-    let _ = std::fs::remove_dir_all(&target); // the rest of an interrupted run
+    let _ = std::fs::remove_dir_all(&target); // this removes the files of an interrupted run
     let (release, packages) = DEBIAN;
     let include = format!("--include={packages}");
     run(Command::new("debootstrap").args(["--variant=minbase", &include, release]).arg(&target))?;
@@ -209,7 +209,7 @@ fn debian() -> anyhow::Result<Option<PathBuf>> {
 /// Returns an empty folder for one check.
 fn emptied(release: &Release, name: &str) -> anyhow::Result<PathBuf> {
     let folder = release.work.join("check").join(name);
-    let _ = std::fs::remove_dir_all(&folder); // the rest of an earlier check
+    let _ = std::fs::remove_dir_all(&folder); // this removes the files of an earlier check
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
 }

@@ -105,7 +105,7 @@ fn reproduce(release: &Release, targets: &[Target], args: &DistArgs) -> anyhow::
     let again = Release::of(&args.profile, AGAIN)?;
     step("the second build");
     let second = build(&again, targets)?;
-    // The first build can have more kinds of programs.
+    // The first build can have more kinds of programs than the second build.
     let missing = if args.only.is_none() { lacking(&first, &second) } else { Vec::new() };
     let differ = [lacking(&second, &first), missing].concat();
     if !differ.is_empty() {

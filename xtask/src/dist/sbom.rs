@@ -11,7 +11,7 @@ use crate::dist::release::Release;
 use crate::run::{cargo_command, root, run, step};
 use crate::tools;
 
-/// The target for the list of dependencies. The other targets of Linux have the same dependencies.
+/// The target for the list of dependencies. The other Linux targets have the same dependencies.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Writes the list.

@@ -16,7 +16,7 @@ pub(super) struct Member {
     pub(super) roots: Vec<PathBuf>,
     /// The dependencies of the package. The list leaves out packages that only its tests need.
     pub(super) dependencies: Vec<String>,
-    /// The dependencies whose feature `testing` the manifest asks for.
+    /// The dependencies that the manifest uses with the feature `testing`.
     pub(super) with_testing: Vec<String>,
 }
 

@@ -4,7 +4,8 @@
 //!   together with the files below it. See `uses` for the definition of a use.
 //! - **A file has at most 500 lines.**
 //! - **A package depends only on packages of lower layers.**
-//! - **A package asks for the feature `testing` of each package whose tools its tests use.**
+//! - **If the tests of a package use the test tools of another package, the manifest asks for the
+//!   feature `testing` of the other package.**
 //!
 //! `xtask/house.toml` states the layers, and each exception with its reason. An exception that is
 //! no longer necessary is also a problem. So every new exception is a change that a reviewer sees.

@@ -10,8 +10,8 @@ use super::rules::LargeFile;
 /// The maximum number of lines in a file, if `xtask/house.toml` has no reason for a longer file.
 const MOST: usize = 500;
 
-/// Returns a problem for each long file that has no reason. Also returns a problem for each reason
-/// that belongs to a short file.
+/// Returns a problem for each long file without a stated reason. Also returns a problem for each
+/// stated reason that belongs to a short file.
 pub(super) fn problems(
     root: &Path,
     folders: &[PathBuf],

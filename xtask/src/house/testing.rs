@@ -40,8 +40,8 @@ pub(super) fn problems(members: &[Member]) -> anyhow::Result<Vec<String>> {
     Ok(problems)
 }
 
-/// Returns whether the code of a file contains the path of the module `testing` of a crate. Finds
-/// also an import of several items, such as `use beadle_engine::{Key, testing};`.
+/// Returns whether the code of a file contains the path of the module `testing` of a crate. Also
+/// finds an import of several items, such as `use beadle_engine::{Key, testing};`.
 fn uses_testing(text: &str, name: &str) -> bool {
     let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     let prefix = format!("{name}::");
@@ -73,7 +73,8 @@ fn group(text: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// The name of a crate. The texts of these tests are not uses of the crate in this file.
+    /// The name of a crate. The tests put this name into texts, so that this file itself does not
+    /// contain a path of the crate.
     const ENGINE: &str = "beadle_engine";
 
     #[test]

@@ -101,8 +101,8 @@ fn walk(krate: &Crate, number: usize, path: &[String], steps: usize) -> Option<F
     let module = &krate.modules[number];
     let child = module.children.get(name).copied();
     if let (Some(child), false) = (child, rest.is_empty()) {
-        // If a macro defines the item, its name is not known here. The search then treats this as a
-        // use of the child's file.
+        // If a macro defines the item, its name is not known here. The search then treats the path
+        // as a use of the child's file.
         return walk(krate, child, rest, steps).or(Some(Found::Item(child)));
     }
     if module.items.contains(name) {

@@ -21,7 +21,8 @@ pub(super) struct CheckedPlan {
     pub(super) results: Vec<Option<StepResult>>,
     /// The positions of the changes that were submitted to the guard.
     pub(super) asked: HashSet<usize>,
-    /// The operators who approved changes that passed the guard, by the positions of the changes.
+    /// The operators who approved changes that passed the guard, keyed by the positions of the
+    /// changes.
     pub(super) approved: HashMap<usize, String>,
     /// The failure that the run reports for the changes that it does not write.
     pub(super) failure: Option<Failure>,

@@ -164,8 +164,8 @@ impl FirstAsked {
 
     /// Returns the changes of a plan that have no record yet. If another change of the same part
     /// has a record, the policy could have asked for the new change as early as for the recorded
-    /// one. The reason: the value before the change, or another field of the part, might have
-    /// changed in the meantime.
+    /// one. A new change can take the place of a recorded one if the value before the change, or
+    /// another field of the part, has changed in the meantime.
     fn new_changes<W>(&self, key: &Key, plan: &Plan<W>, now: Time, can_hide: CanHide<'_>) -> NewChanges {
         let changes = plan.changes.iter().map(|change| (change.digest(key), change));
         let new = changes.filter(|(digest, _)| !self.changes.contains_key(digest));
@@ -222,8 +222,8 @@ impl FirstAsked {
         after
     }
 
-    /// Removes changes until the note is small. Held changes are removed last: at an approval,
-    /// Beadle must know who wrote the policy that asked for the change.
+    /// Removes changes until the note is small. Held changes are removed last, because Beadle must
+    /// know at an approval who wrote the policy that asked for the change.
     fn shorten(&mut self, held: &BTreeSet<String>) {
         for keeps_held in [true, false] {
             let excess = self.changes.len().saturating_sub(MOST);

@@ -18,7 +18,7 @@ const READS: usize = 50;
 /// The changes of a plan that the guard would hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GuardPreview {
-    /// The number of changes that Beadle would write without the guard.
+    /// The number of changes that Beadle would write if there were no guard.
     pub writes: usize,
     /// The reasons for holds, each with its number of changes, in the order of the plans.
     pub held: Vec<(String, usize)>,

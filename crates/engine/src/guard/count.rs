@@ -1,5 +1,5 @@
-//! The stored number of repositories of an instance. The guard uses the number to compute which
-//! share of the repositories one aspect changes.
+//! The stored number of repositories of an instance. The guard uses this number to compute in which
+//! share of the repositories Beadle changes one aspect.
 
 use serde::{Deserialize, Serialize};
 

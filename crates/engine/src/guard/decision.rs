@@ -38,7 +38,7 @@ impl Decision {
         Self { ruling: Ruling::Reject, by: by.to_owned(), reason: reason.map(str::to_owned), seen: None }
     }
 
-    /// Returns this decision of an operator who saw the hold in this state.
+    /// Returns this decision, with the rejection that the operator saw in `hold`.
     #[must_use]
     pub fn seeing(&self, hold: &Hold) -> Self {
         Self { seen: hold.rejected.clone(), ..self.clone() }
@@ -48,10 +48,10 @@ impl Decision {
 /// Returns the hold after a decision. Returns `None` if the decision changes nothing.
 ///
 /// An approval is for one write, and it also ends the rejection that the operator saw. If somebody
-/// rejected the change after that, the approval changes nothing. A second approval changes nothing
-/// either. The approved write might be in progress, and a second approval would allow a second
-/// write. If the answer to the approved write is lost, [`super::window::check_guard`] holds the
-/// change again, and the new hold needs a new approval.
+/// rejected the change after the operator looked at the hold, the approval changes nothing. A
+/// second approval changes nothing either. The approved write might be in progress, and a second
+/// approval would allow a second write. If the answer to the approved write is lost,
+/// [`super::window::check_guard`] holds the change again, and the new hold needs a new approval.
 ///
 /// A rejection withdraws an approval if the approved write has not begun. If the approved write has
 /// begun, a rejection changes nothing, because the write cannot be stopped any more.

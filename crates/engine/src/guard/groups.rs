@@ -194,9 +194,9 @@ fn title(change: &Change<()>, gravest: Risk) -> String {
 }
 
 impl Hold {
-    /// Returns the part of the reason that is the same for all holds with the same cause. A reason of
-    /// the guard contains the used part of the limit. That part differs from hold to hold. The reason
-    /// of a contested change contains the key of the change.
+    /// Returns the part of the reason that is the same for all holds with the same cause. A reason
+    /// of the guard contains the used part of the limit. The used part differs from hold to hold.
+    /// The reason of a contested change contains the key of the change.
     pub fn cause(&self) -> String {
         if self.contested {
             return "contested".to_owned();

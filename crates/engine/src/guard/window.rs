@@ -220,8 +220,8 @@ fn stop(hold: Hold, held: &mut Vec<Hold>) -> Verdict {
 fn place(window: &mut Vec<GuardReservation>, limits: &Limits, hold: &Hold, now: Time) -> Option<String> {
     let since = now - limits.window;
     let asked = GuardReservation::of(hold, now);
-    // Two changes can have the same digest. The larger one must not use the room of the smaller
-    // one.
+    // Two changes can have the same digest. The larger change must not use the room of the smaller
+    // change.
     let reserved = |booking: &&mut GuardReservation| {
         booking.digest == asked.digest
             && booking.state == Spent::Reserved
@@ -287,8 +287,8 @@ fn share_exceeded(window: &[GuardReservation], limits: &Limits, hold: &Hold, sin
     let most = reached.entry(hold.key.as_str()).or_default();
     *most = hold.change.reaches.max(*most);
     let after = sum(&reached);
-    // If a repository already counts, another change of this repository does not make the share
-    // larger. The change is then allowed.
+    // If a repository is already part of the share, another change of this repository does not make
+    // the share larger. The change is then allowed.
     (after > allowed && after > before).then(|| {
         format!(
             "guard limit reached: changes of `{}` may remove or weaken something in at most {allowed} of {among} \
@@ -409,8 +409,9 @@ pub fn conclude(window: &mut [GuardReservation], hold: Option<Hold>, digest: &st
             let (from, intent, to) = match end {
                 End::Written(intent) => (Spent::Unknown, Some(intent), Spent::Written),
                 End::Refused(intent) => (Spent::Unknown, Some(intent), Spent::Refused),
-                // Another run might want to use the same room. It does no harm to free the room:
-                // the write of that run does not begin, and Beadle plans the change again.
+                // Another run might want to use the same room. It does no harm to free the room,
+                // because the write of that run then does not begin, and Beadle plans the change
+                // again.
                 End::NotBegun => (Spent::Reserved, None, Spent::Refused),
             };
             let its = |booking: &&mut GuardReservation| {

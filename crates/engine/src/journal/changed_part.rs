@@ -44,7 +44,8 @@ impl ChangedPart {
     }
 }
 
-/// Returns whether a value has its default. Some stored forms leave out such a value.
+/// Returns whether a value has its default. Some stored forms leave out a value that has its
+/// default.
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

@@ -284,7 +284,7 @@ pub struct Recovered {
     /// True if the vendor's log no longer contains a part of the searched period. A sweep covers
     /// this part.
     pub beyond: bool,
-    /// The number of attempts in the vendor's log for the searched period.
+    /// The number of delivery attempts that the vendor's log has for the searched period.
     pub seen: usize,
     /// The number of deliveries without a successful attempt in the vendor's log.
     pub failed: usize,

@@ -100,7 +100,7 @@ pub enum OperatorAction {
     /// the policy's values.
     EndedUndo {
         /// The number of repositories in which an undo had restored values. The organisation itself
-        /// counts as one.
+        /// counts as one repository.
         ended_undo: usize,
         /// The operator who ended the undo.
         by: String,
@@ -111,7 +111,7 @@ pub enum OperatorAction {
     },
     /// The operator ended a pause.
     Resumed {
-        /// Always `true`. It distinguishes this shape from the others.
+        /// Always `true`. It distinguishes this shape from the other shapes.
         resumed: bool,
         /// The operator who ended the pause.
         by: String,
@@ -152,7 +152,7 @@ pub enum OperatorAction {
     },
     /// The operator made a key due (`beadle queue --retry`).
     Retried {
-        /// Always `true`. It distinguishes this shape from the others.
+        /// Always `true`. It distinguishes this shape from the other shapes.
         retried: bool,
         /// The operator who made the key due.
         by: String,
@@ -163,7 +163,7 @@ pub enum OperatorAction {
     },
     /// The operator used a page to make the service read its configuration again.
     Reloaded {
-        /// Always `true`. It distinguishes this shape from the others.
+        /// Always `true`. It distinguishes this shape from the other shapes.
         reloaded: bool,
         /// The operator who began the reload.
         by: String,

@@ -18,7 +18,7 @@ pub struct UnwrittenChange {
     /// The reason why Beadle did not write the change.
     pub because: DriftCause,
     /// True if the change would replace values that an undo restored. The reason is then
-    /// [`DriftCause::Mode`], because older versions know no other reason.
+    /// [`DriftCause::Mode`], because older versions know no separate reason for an undo.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undone: bool,
     /// The digest of the change, if the guard holds it. An operator uses the digest to approve the

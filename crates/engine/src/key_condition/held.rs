@@ -30,7 +30,8 @@ pub struct KeyHolds {
     pub(super) since: Time,
     /// The number of approved changes that are not written yet.
     pub(super) approved: usize,
-    /// The contested changes that wait for a decision. After a rejection, a change is only held.
+    /// The contested changes that wait for a decision. A rejected change does not wait, so it is
+    /// not in the list.
     pub(super) contested: Vec<ContestedHold>,
 }
 

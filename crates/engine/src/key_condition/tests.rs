@@ -1,4 +1,4 @@
-//! Tests of the decision which states a key has.
+//! Tests of the function that decides which states a key has.
 
 use serde_json::{Value, json};
 
@@ -76,7 +76,7 @@ fn the_states_follow_from_the_last_run() {
             ],
         ),
         (json!({ "pending": 2, "held": 2 }), &["held: the guard holds 2 changes"]),
-        // A change that depends on a held change has the same reason.
+        // A change that depends on a held change has the reason of the held change.
         (json!({ "pending": 2, "held": 1 }), &["held: the guard holds 1 change"]),
         (
             json!({ "pending": 2, "held": 1, "withheld": 1, "unknown": [unknown] }),

@@ -1,6 +1,6 @@
 //! The list of the changes that the last run of a key did not write. A separate note stores this
-//! list. The reason: the lists of repositories read the states of all keys, but only the page of
-//! one key shows the changes.
+//! list, because the lists of repositories read the states of all keys, but only the page of one
+//! key shows the changes.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};

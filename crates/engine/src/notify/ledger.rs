@@ -14,9 +14,9 @@ use crate::clock::Time;
 use crate::note::{Metadata, Note};
 
 /// While problems still change, a message waits for at most [`Rules::settle`] times this number. A
-/// problem or a topic counts as ended only after it has been gone for the same time. The reason:
-/// after a new generation of the policy, the guard forgets its holds, and the next runs hold the
-/// changes again.
+/// problem or a topic counts as ended only after it has been gone for [`Rules::settle`] times this
+/// number. The wait is necessary because the guard forgets its holds after a new generation of the
+/// policy, and the next runs hold the changes again.
 const LONGEST: u32 = 10;
 /// The maximum number of topics in one message.
 const ITEMS: usize = 20;
@@ -252,9 +252,9 @@ impl Ledger {
         }
     }
 
-    /// Forgets problems that ended long ago. If such a problem comes back, it is new. If the
-    /// problems of a topic do not change, the ledger forgets the topic's ended problems earlier,
-    /// see [`Self::compose`].
+    /// Forgets problems that ended long ago. If a forgotten problem comes back, it counts as new.
+    /// If the problems of a topic do not change, the ledger forgets the topic's ended problems
+    /// earlier, see [`Self::compose`].
     fn forget_ended(&mut self, present: &Present, now: Time) {
         for told in &mut self.told {
             let found = present.get(&told.topic).filter(|found| found.members != told.members);
@@ -312,7 +312,7 @@ impl Ledger {
                 (Some(told), Some(found)) => {
                     let new = found.members.new_since(&told.members);
                     if new == 0 {
-                        // Some problems ended. If such a problem comes back, it is new.
+                        // Some problems ended. If an ended problem comes back, it counts as new.
                         told.members.clone_from(&found.members);
                         continue;
                     }
@@ -376,8 +376,8 @@ impl Ledger {
             let before = self.told.iter().position(|told| told.topic == topic);
             let before = before.map(|at| self.told.remove(at));
             let (members, differs) = match before {
-                // The channel also knows the problems of earlier messages. If such a problem ended
-                // just now and immediately comes back, it is not new.
+                // The channel also knows the problems of earlier messages. If one of these problems
+                // ended just now and immediately comes back, it does not count as new.
                 Some(before) => (found.members.with(&before.members), before.differs),
                 None => (found.members, None),
             };

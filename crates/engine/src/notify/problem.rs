@@ -17,7 +17,7 @@ const TEXT: usize = 300;
 const NAME: usize = 100;
 /// The maximum number of problem identities that the ledger stores for one topic. For a larger
 /// topic, the ledger stores only the smallest identities. When Beadle compares two states, both
-/// therefore contain the same selection.
+/// states therefore contain the same selection of identities.
 const MEMBERS: usize = 200;
 /// The maximum number of stored identities of all topics. A DynamoDB table limits the size of a
 /// note to 400 KB, and an enterprise can have hundreds of topics. If there are more topics, the
@@ -194,8 +194,8 @@ impl From<StoredMembers> for Members {
 impl Members {
     /// Returns the number of problems that `before` does not have.
     pub fn new_since(&self, before: &Self) -> u64 {
-        // If hashes of `before` were left out, only the hashes up to its largest one show whether a
-        // problem is new.
+        // If `before` lacks some hashes, only hashes up to the largest hash of `before` show
+        // whether a problem is new.
         let known = if before.is_cut() { before.hashes.last().copied() } else { None };
         let is_new = |hash: &&u32| known.is_none_or(|known| **hash <= known);
         let new = self.hashes.difference(&before.hashes).filter(is_new).count() as u64;

@@ -106,7 +106,7 @@ fn holds_that_a_new_generation_makes_again_are_no_news() {
 fn in_a_topic_that_changes_all_day_a_problem_is_new_when_it_comes_back_much_later() {
     let mut channel = Channel::new(20);
     channel.watch(&held(0..5), 0..100);
-    // Problem 4 ends. Two other problems take turns.
+    // Problem 4 ends. Two other problems come and go in turn.
     for n in 0..50 {
         let from = 100 + 100 * i64::from(n);
         channel.watch(&held((0..4).chain([10 + n % 2])), from..from + 100);
@@ -168,7 +168,8 @@ fn a_problem_that_ends_at_once_makes_no_message() {
 fn a_recovery_waits_longer_than_a_problem_and_delays_none() {
     let mut channel = Channel::new(20);
     channel.watch(&held(0..5), 0..100);
-    // A new generation of the policy: the guard forgets the holds, and holds the changes again.
+    // After a new generation of the policy, the guard forgets the holds, and holds the changes
+    // again.
     channel.watch(&held([]), 100..390);
     channel.watch(&held(0..5), 390..500);
     assert_eq!(channel.received.len(), 1);

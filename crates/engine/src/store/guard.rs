@@ -62,9 +62,9 @@ pub trait GuardStore: Send + Sync + 'static {
         intent: Intent,
         now: Time,
     ) -> Result<Begun, StoreError>;
-    /// Records how each of these changes of the instance ended. The guard has allowed all of them.
-    /// If an approved change was written, its approval ends. A second call with the same ends
-    /// changes nothing.
+    /// Records how each of these changes of the instance ended. The guard has allowed all of these
+    /// changes. If an approved change was written, its approval ends. A second call with the same
+    /// ends changes nothing.
     async fn conclude(&self, instance: &str, ends: Vec<(String, End)>) -> Result<(), StoreError>;
     /// Deletes the holds in `seen` that have not changed since the caller read them. If a stored
     /// hold differs from the hold in `seen`, the stored hold stays. An operator can approve or
@@ -77,7 +77,8 @@ pub trait GuardStore: Send + Sync + 'static {
     /// decision stays in force, the returned hold contains the earlier decision. Returns `None` if no
     /// hold has this digest.
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError>;
-    /// Approves a held change without a reason, see [`GuardStore::decide`]. A rejection stays.
+    /// Approves a held change without a reason, see [`GuardStore::decide`]. If the change is
+    /// rejected, the rejection stays.
     async fn approve(&self, digest: &str, by: &str, now: Time) -> Result<Option<Hold>, StoreError> {
         self.decide(digest, &Decision::approve(by, None), now).await
     }

@@ -8,9 +8,9 @@ use crate::plan::Risk;
 /// the newest entry.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// If this is set, the list contains only entries with a smaller number.
+    /// If this is set, the list contains only entries with a number that is smaller than this one.
     pub before: Option<u64>,
-    /// The list contains only entries with a greater number.
+    /// The list contains only entries with a number that is greater than this one.
     pub after: u64,
     /// If this is set, the list contains only entries of this time or later.
     pub since: Option<Time>,

@@ -9,8 +9,8 @@ use crate::guard::Hold;
 pub struct HoldList {
     /// The holds that this version can read, the oldest first.
     pub holds: Vec<Hold>,
-    /// One text for each other hold: the name of the hold, `: `, and the reason why this version
-    /// cannot read it. For example, `the hold 5d0c1e2f: ...`.
+    /// One text for each unreadable hold. The text consists of the name of the hold, `: `, and the
+    /// reason why this version cannot read the hold. For example, `the hold 5d0c1e2f: ...`.
     pub unreadable: Vec<String>,
 }
 
@@ -21,7 +21,7 @@ impl HoldList {
     /// # Errors
     ///
     /// Returns [`StoreError::Corrupt`] if this version cannot read one of the holds. The error has
-    /// the name of the hold, but no value of it, because notifications contain such errors.
+    /// the name of the hold, but no value of the hold, because notifications contain such errors.
     pub fn complete(self) -> Result<Vec<Hold>, StoreError> {
         match self.unreadable.first() {
             Some(text) => Err(StoreError::Corrupt { doing: "listing holds", why: without_reason(text) }),

@@ -49,8 +49,8 @@ pub trait Inbox: Send + Sync + 'static {
     /// Stores a delivery and makes its keys due, in one transaction. If the id of the delivery is
     /// already stored, the call changes nothing. A key with an unreadable row is skipped. If the
     /// rows of all keys are unreadable, the store keeps nothing and returns an error that names one
-    /// of the rows. The sender then sends the delivery again. A store without such transactions
-    /// keeps the delivery, and later tries again to make its keys due.
+    /// of the rows. The sender then sends the delivery again. A store that cannot do all of this in
+    /// one transaction keeps the delivery, and later tries again to make its keys due.
     async fn accept(&self, delivery: Delivery, marks: Vec<Mark>) -> Result<Accepted, StoreError>;
     /// Lists deliveries, with the newest delivery first.
     async fn deliveries(&self, listing: Listing) -> Result<Vec<DeliveryRow>, StoreError>;

@@ -46,9 +46,9 @@ pub trait Maintenance: Send + Sync + 'static {
     /// Deletes data that is older than `retention` allows, up to the number of rows in
     /// `retention.batch`. Returns the number of deleted rows.
     async fn prune(&self, retention: Retention) -> Result<u64, StoreError>;
-    /// Completes calls that were interrupted. A store needs this if it writes one call in several
-    /// steps. The call then also finds stored deliveries that have not made all their keys due yet.
-    /// Returns the number of completed calls.
+    /// Completes calls that were interrupted. A store needs this method if it executes one call in
+    /// several steps. The call then also finds stored deliveries that have not made all their keys
+    /// due yet. Returns the number of completed calls.
     async fn settle(&self, now: Time) -> Result<u64, StoreError>;
     /// Stores a record from another store without changing the record: see [`crate::transfer`].
     async fn take(&self, record: StoreRecord) -> Result<(), StoreError>;

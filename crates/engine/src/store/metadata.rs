@@ -41,7 +41,7 @@ pub trait MetadataStore: Send + Sync + 'static {
     /// Stores a value under this name.
     async fn put(&self, name: &str, value: &str) -> Result<(), StoreError>;
     /// Stores a value under this name if the present value is still `before`. `None` means that
-    /// there is no value with this name. Returns whether this call stored the value: if several
+    /// there is no value with this name. Returns whether this call stored the value. If several
     /// processes replace the same value at the same time, only one process gets `true`.
     async fn replace(&self, name: &str, before: Option<&str>, value: &str) -> Result<bool, StoreError>;
 }

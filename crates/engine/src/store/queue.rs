@@ -56,10 +56,11 @@ impl Depth {
 /// Stores the queue.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
-    /// Makes the keys of these marks due, except the keys of unreadable rows. Such a row stays as
-    /// it is, and the log and [`Queue::all_rows`] name it. Returns one text for each of these rows,
-    /// as in [`super::RowList::unreadable`]. This call is for many keys: one unreadable row must
-    /// not delay the other keys, and a later sweep marks the key of this row again.
+    /// Makes the keys of these marks due, except the keys of unreadable rows. An unreadable row
+    /// stays as it is, and the log and [`Queue::all_rows`] name the row. Returns one text for each
+    /// unreadable row, as in [`super::RowList::unreadable`]. This call is for many keys, so one
+    /// unreadable row must not delay the other keys. A later sweep marks the key of the unreadable
+    /// row again.
     async fn mark_readable(&self, marks: Vec<Mark>, now: Time) -> Result<Vec<String>, StoreError>;
     /// Makes the keys of these marks due. If the row of a key is unreadable, the call returns an
     /// error that names the row. It still makes all other keys due.
@@ -100,7 +101,8 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Pauses an instance or a key until a time.
     async fn pause(&self, scope: &str, until: Time) -> Result<(), StoreError>;
-    /// Ends the pause of an instance or a key. Returns `false` if there was no such pause.
+    /// Ends the pause of an instance or a key. Returns `false` if the instance or the key was not
+    /// paused.
     async fn resume(&self, scope: &str) -> Result<bool, StoreError>;
     /// Lists the pauses that are in force at `now`.
     async fn pauses(&self, now: Time) -> Result<Vec<Pause>, StoreError>;
@@ -125,9 +127,9 @@ pub trait Queue: Send + Sync + 'static {
     /// Returns the row of one key, if there is one.
     async fn row(&self, key: &Key) -> Result<Option<Row>, StoreError>;
     /// Counts the keys of these scopes that wait for a run because of a mark made at `since` or
-    /// earlier. Parked keys do not count. Unreadable rows do not count either: no worker can claim
-    /// their keys, so a sweep that waited for these keys would never end. [`Queue::all_rows`] still
-    /// names these rows. The count stops at `most`.
+    /// earlier. Parked keys do not count. Unreadable rows do not count either, because no worker
+    /// can claim their keys. A sweep that waited for these keys would never end.
+    /// [`Queue::all_rows`] still names the unreadable rows. The count stops at `most`.
     async fn count_waiting(&self, scopes: &[KeyScope], since: Time, most: u32) -> Result<u64, StoreError>;
     /// Counts the keys in the queue, by lane and by state.
     async fn depth(&self, now: Time) -> Result<Depth, StoreError>;

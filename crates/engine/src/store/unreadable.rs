@@ -1,5 +1,5 @@
-//! The texts of errors about stored records that this version cannot read. Such a text reaches
-//! notifications, so it must not quote a stored value.
+//! The texts of errors about stored records that this version cannot read. Notifications contain
+//! these texts, so the texts must not quote a stored value.
 
 use serde_json::error::Category;
 

@@ -247,8 +247,8 @@ pub(super) async fn what_is_copied_is_as_it_was(from: SharedStore, to: SharedSto
     assert_eq!(to.bookings(Time(0)).await.unwrap().len(), 2, "what no longer counts is left where it was");
     assert_eq!(to.pauses(LATER).await, from.pauses(LATER).await);
     assert_eq!(to.get("cursor").await.unwrap(), Some(long));
-    // The copy continues after the last entry of the source. The next entry gets the next number,
-    // the window has the same free room, and the delivery is known.
+    // The journal of the copy continues after the last entry of the source. The next entry gets the
+    // next number, the window has the same free room, and the delivery is known.
     let next = to.journal(None, vec![entry(EntryKind::Run, Time(9), None)], LATER).await.unwrap().unwrap();
     assert!(next[0] > numbers[0] + 2, "{next:?}");
     assert!(matches!(ask(to.clone(), 3).await, Verdict::Hold(_)));

@@ -1,7 +1,7 @@
-//! The random numbers of a storm. Equal seeds give equal numbers.
+//! The random numbers of a storm. The same seed always gives the same numbers.
 
 /// A generator of pseudo-random numbers (SplitMix64). It is small and fast. A seed stays valid,
-/// because no version of a crate changes the numbers.
+/// because a new version of a crate cannot change the numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Dice(u64);
 

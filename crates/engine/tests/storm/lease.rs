@@ -17,7 +17,7 @@ use crate::world::{Faults, World};
 
 /// The number of storms.
 const STORMS: u64 = 200;
-/// The time between two looks of the witness, and the number of its looks.
+/// The time between two looks of the witness. [`LOOKS`] is the number of its looks.
 const LOOK: Duration = Duration::from_millis(250);
 const LOOKS: u32 = 2400;
 /// The number of looks after the last fault. One process must hold the lease in all of these looks.

@@ -104,11 +104,11 @@ pub(crate) struct Promises {
     /// The step when the last complete run of each key began to read.
     covered: BTreeMap<Key, u64>,
     standings: BTreeMap<String, Standing>,
-    /// For each approved change: what the operator saw.
+    /// What the operator saw, for each approved change.
     shown: BTreeMap<String, Change<()>>,
-    /// For each change: the number of approvals that were not withdrawn.
+    /// The number of approvals that were not withdrawn, for each change.
     approvals: BTreeMap<String, u32>,
-    /// For each change: the number of approved writes that took effect.
+    /// The number of approved writes that took effect, for each change.
     approved_writes: BTreeMap<String, u32>,
     grounds: BTreeMap<String, Vec<Allowed>>,
     landed: Vec<Landed>,
@@ -133,7 +133,7 @@ impl Promises {
         self.step
     }
 
-    /// Marks were stored. `row` returns the row of a key after the marks.
+    /// Records that marks were stored. `row` returns the row of a key after the marks.
     pub(crate) fn marked(&mut self, marks: &[Mark], row: impl Fn(&Key) -> Option<Row>) {
         for mark in marks {
             let step = self.tick();
@@ -152,7 +152,8 @@ impl Promises {
         self.break_if(is_held, Promise::Lease, || format!("{key} was claimed at {} from {before:?}", now.0));
     }
 
-    /// A claim parked the key, because the key was claimed too often. Nobody holds a parked key.
+    /// Records that a claim parked the key, because the key was claimed too often. No worker holds
+    /// a parked key.
     pub(crate) fn parked(&mut self, key: &Key) {
         self.leases.remove(key);
     }
@@ -165,13 +166,13 @@ impl Promises {
         self.leases.insert(lease.key.clone(), (lease.epoch, until));
     }
 
-    /// A run began, before its first read.
+    /// Records that a run began and has not read anything yet.
     pub(crate) fn started(&mut self, lease: &Lease) {
         let step = self.tick();
         self.started.insert((lease.key.clone(), lease.epoch), step);
     }
 
-    /// The store recorded the end of a run.
+    /// Records that the store has stored the end of a run.
     pub(crate) fn finished(&mut self, lease: &Lease, is_done: bool, row: Option<&Row>) {
         let held = self.leases.remove(&lease.key).map(|(epoch, _)| epoch);
         self.break_if(held != Some(lease.epoch), Promise::Lease, || {
@@ -187,7 +188,7 @@ impl Promises {
         });
     }
 
-    /// The guard decided about these changes.
+    /// Records the decisions of the guard about these changes.
     pub(crate) fn reserved(&mut self, asked: &[Hold], verdicts: &[Verdict]) {
         for (hold, verdict) in asked.iter().zip(verdicts) {
             let standing = self.standings.get(&hold.digest).copied();
@@ -203,7 +204,8 @@ impl Promises {
         }
     }
 
-    /// An operator decided about a held change. `hold` is the hold after the decision.
+    /// Records the decision of an operator about a held change. `hold` is the hold after the
+    /// decision.
     pub(crate) fn decided(&mut self, decision: &Decision, hold: &Hold) {
         let digest = &hold.digest;
         let Some(standing) = self.standings.get_mut(digest) else { return };
@@ -229,7 +231,7 @@ impl Promises {
         }
     }
 
-    /// Holds were deleted because another generation is in force.
+    /// Records that holds were deleted because another generation is in force.
     pub(crate) fn forgotten(&mut self, holds: &[Hold]) {
         for hold in holds {
             let standing = self.remove(&hold.digest);
@@ -255,7 +257,7 @@ impl Promises {
         standing
     }
 
-    /// The store allowed a write to begin.
+    /// Records that the store allowed a write to begin.
     pub(crate) fn begun(
         &mut self,
         (lease, is_paused): (Option<&Lease>, bool),
@@ -324,7 +326,7 @@ impl Promises {
         }
     }
 
-    /// A write reached the vendor. Returns why the write was allowed.
+    /// Records that a write reached the vendor. Returns why the write was allowed.
     pub(crate) fn sent(&mut self, key: &Key, change: &Change<()>, journal: &[Entry]) -> Option<Allowed> {
         let digest = change.digest(key);
         let is_its = |entry: &&Entry| {
@@ -341,7 +343,7 @@ impl Promises {
         allowed
     }
 
-    /// A write took effect at the vendor.
+    /// Records that a write took effect at the vendor.
     pub(crate) fn landed(&mut self, key: &Key, allowed: Allowed) {
         let digest = allowed.change.digest(key);
         match allowed.ground {

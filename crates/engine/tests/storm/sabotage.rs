@@ -1,5 +1,5 @@
-//! Lines that a test leaves out, one at a time. The test proves that a storm notices each missing
-//! line.
+//! Lines of code that a test leaves out, one at a time. The test proves that a storm notices each
+//! missing line.
 
 use crate::promises::Promise;
 

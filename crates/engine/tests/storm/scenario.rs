@@ -20,7 +20,7 @@ pub(crate) enum Act {
     Stop { process: usize },
     /// A process starts if it does not run yet.
     Start { process: usize },
-    /// The clock of a process jumps. Afterwards it is ahead of the true time by `ahead`
+    /// The clock of a process jumps. Afterwards the clock is ahead of the true time by `ahead`
     /// milliseconds.
     Jump { process: usize, ahead: u64 },
     /// An operator pauses an instance.

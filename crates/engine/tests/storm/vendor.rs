@@ -27,7 +27,7 @@ pub(crate) const FIELDS: [(&str, &str); 6] = [
     ("visibility", "visibility"),
     ("owner", "owner"),
 ];
-/// The number of possible values of a field, beginning with 0.
+/// The number of possible values of a field. The smallest value is 0.
 pub(crate) const VALUES: u64 = 3;
 
 /// The values of one repository. A missing value is 0.

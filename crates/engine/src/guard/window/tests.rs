@@ -96,7 +96,8 @@ fn a_share_of_the_repositories_is_kept_for_each_aspect() {
     let limits = Limits { weakens: 1000, ..limits };
     let verdict = ask(&mut Vec::new(), &limits, &hold(1, "organisation_rulesets", Risk::Weakens, 60), NOW);
     assert!(matches!(verdict, Verdict::Hold(_)));
-    // In a small organisation, an aspect may always reach ten repositories.
+    // Even in a small organisation, the guard always allows removals from ten repositories in one
+    // aspect.
     let limits = Limits { among: Some(12), ..Limits::default() };
     let mut window = Vec::new();
     let asked = (0..12).map(|n| ask(&mut window, &limits, &hold(n, "teams", Risk::Removes, 1), NOW));

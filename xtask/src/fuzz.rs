@@ -2,7 +2,7 @@
 //! code.
 //!
 //! libFuzzer needs programs that count how often each of their branches runs. The stable compiler
-//! can build such programs: an LLVM pass adds the counters, and this pass needs no unstable option.
+//! can build such programs, because the LLVM pass that adds the counters needs no unstable option.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};

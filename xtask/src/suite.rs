@@ -133,7 +133,8 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         command.args(args).current_dir(&program.folder);
         if wanted == E2E {
             // These tests spend most of their time waiting, for example for a lease, a budget or
-            // the next run of a task. So they use more threads than processors.
+            // the next run of a task. So these tests use more threads than the machine has
+            // processors.
             command.env("RUST_TEST_THREADS", (2 * processors).to_string());
             command.envs(browser.iter().map(|program| (chromium::VARIABLE, program)));
         }
@@ -145,8 +146,8 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         let mut command = cargo_command();
         command.args(["nextest", "run"]).args(BUILD).args(args);
         command.env("PATH", tools::path()?).current_dir(root());
-        // The end-to-end tests take longest, so they start first. The other tests start directly
-        // after them and run at the same time.
+        // The end-to-end tests take longest, so they start first. All other tests start directly
+        // after the end-to-end tests, and run at the same time.
         jobs.insert(1.min(jobs.len()), Job { name: "all other tests".to_owned(), command });
     }
     step("tests");

@@ -53,7 +53,7 @@ const DEPLOY: &[&str] = &[
 /// The npm package that lists the arguments of each resource of Terraform's AWS provider.
 const PROVIDER: (&str, &str) = ("@cdktf/provider-aws", "21.22.1");
 /// An emulator of DynamoDB, for tests that need a faster emulator than moto. It is a separate
-/// program, because it needs another version of SQLite than Beadle.
+/// program, because it needs a different version of SQLite than Beadle.
 const DYNOXIDE: (&str, &str, &[&str]) = ("dynoxide-rs", "3.2.0", &["native-sqlite", "http-server", "cli"]);
 
 /// The programs that build the files of a release. `zig cc` compiles and links C for every target.

@@ -49,7 +49,7 @@ fn build(commit: &str) -> anyhow::Result<PathBuf> {
     remove(&tree)?;
     let mut git = Command::new("git");
     // If the previous command was killed while it made the worktree, git has locked the worktree.
-    // Only a second --force replaces it.
+    // Only a second --force replaces a locked worktree.
     git.args(["worktree", "add", "--force", "--force", "--detach"]).arg(&tree).arg(commit);
     run(git.current_dir(root()))?;
     let manifest = std::fs::read_to_string(tree.join("crates/beadle/Cargo.toml"))?;

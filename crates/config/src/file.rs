@@ -47,8 +47,8 @@ pub struct File {
     /// The mappings from groups of a directory to groups of a target.
     #[serde(default)]
     pub groups: Vec<GroupsFile>,
-    /// Paths of files that contain only further `[[groups]]`. If such a file changes, the running
-    /// service reads the file again.
+    /// Paths of files that contain only further `[[groups]]`. If one of these files changes, the
+    /// running service reads the file again.
     #[serde(default)]
     pub groups_from: Vec<PathBuf>,
     /// The channels that get notifications.

@@ -56,7 +56,7 @@ pub struct GroupsFile {
     #[serde(default)]
     pub adopt: bool,
     /// True if a group of the directory may have no members. If the value is `false`, the removals
-    /// for such a group need an approval.
+    /// for a group without members need an approval.
     #[serde(default)]
     pub may_empty: bool,
     /// Patterns of groups. If a group matches a pattern, its limit is `group_guard.count`, even if

@@ -7,7 +7,7 @@ use crate::{Schedule, Span};
 /// The scopes that Beadle needs in every Okta organisation.
 pub const SCOPES: [&str; 3] = ["okta.groups.read", "okta.users.read", "okta.logs.read"];
 
-/// A further scope. Beadle needs this scope to see which groups Okta itself pushes to an
+/// An additional scope. Beadle needs this scope to see which groups Okta itself pushes to an
 /// application.
 pub const PUSH_SCOPE: &str = "okta.apps.read";
 

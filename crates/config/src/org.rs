@@ -179,7 +179,7 @@ impl OrgFile {
     }
 }
 
-/// What Beadle does with JavaScript validators for safe-settings. Beadle cannot run such
+/// What Beadle does with JavaScript validators for safe-settings. Beadle cannot run JavaScript
 /// validators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

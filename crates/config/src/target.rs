@@ -28,8 +28,8 @@ pub struct TargetFile {
     /// attributes.
     #[serde(default)]
     pub attributes: AttributesFile,
-    /// How much Beadle may use the SCIM server. Teams have no such setting, because they use the
-    /// budget of their organisation.
+    /// How much Beadle may use the SCIM server. Teams do not have this setting, because they use
+    /// the budget of their organisation.
     pub budget: Option<TargetBudgetFile>,
 }
 

@@ -68,8 +68,8 @@ pub trait Planner: Send + Sync + 'static {
         Vec::new()
     }
     /// Returns whether Beadle parks a key if the policy names something that does not exist. A
-    /// planner returns `false` if every key uses the same name. The error is then in the policy, so
-    /// no key is parked. The next generation, event or sweep plans the key again.
+    /// planner returns `false` if all of its keys use the same names. The error is then in the
+    /// policy, so no key is parked. The next generation, event or sweep plans the key again.
     fn parks_unresolved(&self) -> bool {
         true
     }
@@ -115,7 +115,7 @@ pub trait PlanWriter<W>: Send + Sync + 'static {
     }
 }
 
-/// A writer for one run. It writes to the thing that [`PlanWriter::open`] found.
+/// A writer for one run. The writer writes to the thing that [`PlanWriter::open`] found.
 #[async_trait]
 pub trait Session<W>: Send + Sync {
     /// Writes one change. It does no harm to write the same change twice.
@@ -266,8 +266,8 @@ impl Report {
         Self { steps: plan.changes.iter().map(step).collect(), ..Self::of_nothing(plan) }
     }
 
-    /// Returns whether only a person can solve the remaining problems: no change failed, and a
-    /// retry cannot resolve any unknown part.
+    /// Returns whether only a person can solve the remaining problems, because no change failed and
+    /// no retry can resolve an unknown part.
     pub fn is_for_people(&self) -> bool {
         self.failure.is_none() && self.unknowns.iter().all(|unknown| !unknown.transient)
     }
@@ -481,7 +481,7 @@ async fn write<W: Send + Sync + 'static>(
     };
     // Beadle records the end of the write in the guard first, and then in the journal. If the
     // process ends between these two steps, the intent has no result, so the next start reads the
-    // key again. In the other order, the approval of a written change would stay used up forever.
+    // key again. In the reverse order, the approval of a written change would stay used up forever.
     if let Some(end) = end.filter(|_| asked) {
         record_end(key, context, digest, end).await?;
     }

@@ -74,7 +74,7 @@ impl AuthoredPolicies {
         )
     }
 
-    /// Returns whether one of the policies asked for the write of an intent. Such a policy was in
+    /// Returns whether one of the policies asked for the write of an intent. The policy was in
     /// force during the write, or was the first policy that asked for the change.
     pub fn asked_for(&self, intent: &Entry) -> bool {
         let (Detail::Change(intended), Ok(key)) = (&intent.detail, intent.key.parse::<Key>()) else {

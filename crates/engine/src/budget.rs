@@ -193,7 +193,8 @@ impl Budgets {
     }
 
     /// Adds the cost of a call back to the budget after the answer "not modified". The vendor does
-    /// not count such a call. Call [`Budgets::report`] with the vendor's figures afterwards.
+    /// not count a call with this answer. Call [`Budgets::report`] with the vendor's figures
+    /// afterwards.
     pub fn give_back(&self, resource: Resource, cost: u64) {
         let State { accounts, own, .. } = &mut *self.state();
         let Some(account) = accounts.get_mut(&resource) else { return };
@@ -227,7 +228,7 @@ impl Budgets {
     pub fn refuse(&self, resource: Resource, until: Option<Time>, now: Time) -> Time {
         let mut state = self.state();
         // Many calls were in progress when the vendor refused the first one. All refusals of these
-        // calls count as one.
+        // calls count as one refusal.
         if state.blocked.get(&resource).is_none_or(|blocked| *blocked <= now) {
             let strikes = state.strikes.entry(resource).or_insert(0);
             *strikes = (*strikes + 1).min(6);
@@ -251,7 +252,7 @@ impl Budgets {
         let mut state = self.state();
         state.denied_since.get_or_insert(now);
         // Many calls were in progress when the vendor denied the first one. All denials of these
-        // calls count as one.
+        // calls count as one denial.
         if state.blocked.get(&Resource::Credential).is_none_or(|blocked| *blocked <= now) {
             let strikes = state.strikes.entry(Resource::Credential).or_insert(0);
             *strikes = (*strikes + 1).min(6);

@@ -1,7 +1,7 @@
 //! Finds the changes that a new policy causes. Beadle compares the plan of the new policy with the
 //! plan of the earlier policy. Both plans start from the same observed state. Beadle compares
-//! single values. One write can set values for two reasons: the new policy asks for one value, and
-//! another value repairs drift.
+//! single values. One write can set one value because the new policy asks for it, and another value
+//! to repair drift.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -15,7 +15,7 @@ const PAGE: u32 = 50;
 /// begins with these deliveries.
 const PAGES: u32 = 10;
 /// The maximum time between a delivery about an origin and the moment when the run of the origin
-/// marks the key. This run might have to wait for a debounce or for a retry.
+/// marks the key. The run of the origin might have to wait for a debounce or for a retry.
 const EARLIER: Duration = Duration::from_secs(600);
 
 /// Returns the deliveries that made a key due after a given time and arrived before the plan was

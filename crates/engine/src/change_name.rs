@@ -1,5 +1,5 @@
 //! The name of a change, for a text about one change of a key. The name contains neither a value
-//! nor the name of the repository. So the same change of several repositories has the same name.
+//! nor the name of the repository. So a change has the same name in every repository.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! The title of a change. The title does not contain the name of the repository. Equal changes of
-//! several repositories have the same title.
+//! The title of a change. The title does not contain the name of the repository. So a change has
+//! the same title in every repository.
 
 use serde_json::Value;
 

@@ -2,8 +2,8 @@
 //! writer probably reverts the change each time.
 //!
 //! If a contested change removes, weakens or exposes something, Beadle holds the change until an
-//! operator approves the change. Beadle repeats any other contested change at growing intervals. A
-//! protection therefore never stays off because of the other writer.
+//! operator approves the change. Beadle repeats any other contested change at growing intervals. So
+//! if another writer switches off a protection again and again, Beadle always switches it on again.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -3,8 +3,8 @@
 /// Returns whether a character is invisible, or changes how a terminal or a browser shows text.
 ///
 /// The control characters C0, DEL and C1 move the cursor, or change titles and colours. The other
-/// characters in this function change the reading direction, break the line or are invisible. Such
-/// characters can make a text look like another text.
+/// characters in this function change the reading direction, break the line or are invisible. All
+/// of these characters can make a text look like another text.
 pub fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(

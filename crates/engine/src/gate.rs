@@ -16,8 +16,8 @@ use crate::plan::{Change, Plan, Risk, Risks};
 pub const HELD_NOTE: &str = "held-generation";
 
 /// Returns whether a command holds the generation. `note` is the name of the note about the hold,
-/// such as `acme (command)`. The exit code of the command reports the hold, so no metric counts
-/// such a hold.
+/// such as `acme (command)`. The exit code of the command reports the hold, so no metric counts the
+/// hold.
 pub fn is_of_command(note: &str) -> bool {
     note.ends_with(')')
 }
@@ -216,9 +216,9 @@ fn is_allowed<W>(change: &Change<W>) -> bool {
     change.mode.allows(&change.risks())
 }
 
-/// Returns whether an operator must see a change before the operator approves the generation. This
-/// is true if the gate counts the change. It is also true if the change always needs an approval,
-/// because the approval of the generation also approves this change.
+/// Returns whether an operator must see a change before the operator approves the generation. The
+/// operator must see each change that the gate counts. The operator must also see each change that
+/// always needs an approval, because the approval of the generation also approves this change.
 pub fn is_counted<W>(change: &Change<W>) -> bool {
     let risks = change.risks();
     is_allowed(change) && (risks.is_guarded() || risks.count(Risk::Adds) > 0 || change.stop.is_some())

@@ -1,6 +1,7 @@
 //! The hint of a mark: the vendor's name for the thing. The hint also states whether the run may
-//! use answers of earlier reads. Only a sweep makes a hint that allows such answers. The lane
-//! cannot replace the hint, because events that Beadle itself caused also have the lane `sweep`.
+//! use answers of earlier reads. Only a sweep makes a hint that allows answers of earlier reads.
+//! The lane cannot replace the hint, because events that Beadle itself caused also have the lane
+//! `sweep`.
 
 /// If a hint ends with this text, the run may use earlier answers. No node id ends with this text.
 const SWEPT: &str = "#swept";

@@ -34,9 +34,9 @@ pub enum KeyCondition {
     Unknown,
     /// The last run, or a change of the last run, failed. Beadle retries.
     Failing,
-    /// A person must act: the key is parked, or the vendor refuses a change. Such a key does not
-    /// count as failing or drifted, because Beadle retries it only after an event and in a sweep.
-    /// The key stays in this state during these retries.
+    /// A person must act, because the key is parked or the vendor refuses a change. A key in this
+    /// state does not count as failing or drifted, because Beadle retries the key only after an
+    /// event and in a sweep. The key stays in this state during these retries.
     Parked,
     /// Beadle skips the key.
     Skipped,
@@ -150,8 +150,9 @@ fn changes(count: usize) -> String {
     }
 }
 
-/// Returns whether a key counts as parked: it is parked, or it has only one try left. A sweep gives
-/// each parked key one try. So a key that fails again in the sweep counts as parked all the time.
+/// Returns whether a key counts as parked, because it is parked or has only one try left. A sweep
+/// gives each parked key one try. So a key that fails again in the sweep counts as parked all the
+/// time.
 pub fn counts_as_parked(row: &Row, max_attempts: u32) -> bool {
     let failed = row.attempts.saturating_sub(u32::from(row.lease_until.is_some()));
     row.parked.is_some() || (row.failure().is_some() && failed.saturating_add(1) >= max_attempts)

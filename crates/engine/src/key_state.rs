@@ -1,6 +1,6 @@
-//! The state of each key: everything that its last run could not read or write. The store keeps the
-//! state, so that an operator need not search the journal. The journal does not list all keys,
-//! because it has no entry for a run that found nothing to do.
+//! The state of each key. It contains everything that the last run of the key could not read or
+//! write. The store keeps the state, so that an operator need not search the journal. The journal
+//! does not list all keys, because it has no entry for a run that found nothing to do.
 
 mod changes;
 mod contest;
@@ -80,7 +80,7 @@ pub struct KeyState {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub contested: BTreeSet<String>,
     /// The contested changes that a run postponed in the last hour, at most 20. A later run might
-    /// have written such a change. States of older versions have no list.
+    /// have written some of these changes. States of older versions have no list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contests: Vec<Contest>,
     /// Maps each aspect with a held or contested change to the person or program that changed the
@@ -151,8 +151,8 @@ impl KeyState {
         self.pending == 0 && self.unknown.is_empty()
     }
 
-    /// Returns whether a list of problems contains the key. Such a key is not settled, or had a
-    /// contested change when the state was stored.
+    /// Returns whether a list of problems contains the key. The list contains keys that are not
+    /// settled, and keys that had a contested change when the state was stored.
     pub fn is_problem(&self) -> bool {
         !self.is_settled() || !self.contests.is_empty()
     }
@@ -270,7 +270,7 @@ impl KeyState {
         for (key, _) in Self::listed(store, scope.prefix()).await? {
             if !keys.contains(&key) {
                 // The state is deleted last. Without the state, no later call would find the other
-                // notes.
+                // notes of the key.
                 ChangeList::note(&key).forget(store).await?;
                 store.forget(&first_asked_note(&key)).await?;
                 Self::note(&key).forget(store).await?;
@@ -353,8 +353,8 @@ impl KeyState {
 /// Returns the first refused change and the reason of the vendor, if the run failed only because the
 /// vendor refused changes.
 fn refused(report: &Report) -> Option<String> {
-    // A refusal is the least severe failure. If it is the failure of the run, no change failed for
-    // another reason.
+    // A refusal is the least severe failure. If a refusal is the failure of the run, no change
+    // failed for another reason.
     let failure = report.failure.as_ref().filter(|failure| failure.class == Class::Rejected)?;
     let has_failed = report.count(|result| matches!(result, StepResult::Failed(_))) > 0;
     has_failed.then(|| failure.text.clone())

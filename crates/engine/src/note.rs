@@ -16,10 +16,10 @@ pub trait Metadata: Serialize + DeserializeOwned {
     /// True if the value is a string that is stored as it is. Other values are stored as JSON.
     const IS_PLAIN: bool = false;
     /// True if Beadle must not treat an unreadable value as a missing value, for example because
-    /// the value exempts or protects something. For such a value, the reading functions of [`Note`]
-    /// return an error. A caller that reads the value before it stores a new one therefore never
-    /// replaces an unreadable value. If any other value cannot be read, the value counts as
-    /// missing, because Beadle can make the value again.
+    /// the value exempts or protects something. For an unreadable value of this kind, the reading
+    /// functions of [`Note`] return an error. A caller that reads the value before it stores a new
+    /// one therefore never replaces an unreadable value. If the constant is false, an unreadable
+    /// value counts as missing, because Beadle can make the value again.
     ///
     /// An older version ignores fields that it does not know, and stores the value without them. A
     /// new field must therefore be optional.

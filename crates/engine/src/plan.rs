@@ -257,8 +257,8 @@ impl<W> Change<W> {
         hash.finalize().iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
     }
 
-    /// Returns whether both changes set the same values. The digest alone is not enough, because a
-    /// digest is short: the author of a policy can find two changes with the same digest.
+    /// Returns whether both changes set the same values. The digest alone is not enough. A digest
+    /// is short, so the author of a policy can find two changes with the same digest.
     pub fn is_same<V>(&self, other: &Change<V>) -> bool {
         let has_same_values = |(one, other): (&Field, &Field)| {
             one.name == other.name && one.before == other.before && one.after == other.after
@@ -307,7 +307,8 @@ pub struct Unknown {
     pub transient: bool,
 }
 
-/// The reason for skipping an archived repository. GitHub accepts no write to such a repository.
+/// The reason for skipping an archived repository. GitHub accepts no write to an archived
+/// repository.
 pub const ARCHIVED: &str = "archived";
 
 /// The reason for skipping a repository that a run did not find. Perhaps the repository exists and

@@ -16,8 +16,9 @@ pub struct GroupedChange<'a> {
     pub change: &'a Change<()>,
 }
 
-/// Groups the changes of plans. Changes with the same result of `kind` are in one group, in the
-/// order of the plans. If `kind` returns `None` for a change, the change is in no group.
+/// Groups the changes of plans. If `kind` returns the same result for several changes, these
+/// changes are in one group, in the order of the plans. If `kind` returns `None` for a change, the
+/// change is in no group.
 pub fn group_changes<'a, K: Ord>(
     plans: impl IntoIterator<Item = (&'a Key, &'a Plan<()>)>,
     kind: impl Fn(&Change<()>) -> Option<K>,

@@ -299,9 +299,9 @@ impl Row {
 
     /// Returns the time when a message must wake a sleeping worker for this row. `before` is the
     /// row before the change. A message is necessary if a worker can claim the key earlier or in a
-    /// more urgent lane than before. It is also necessary if a run ended and the key is still due.
-    /// `None` means that no message is necessary. A change during a run causes no message, because
-    /// the end of the run causes one.
+    /// more urgent lane than before. A message is also necessary if a run ended and the key is
+    /// still due. `None` means that no message is necessary. A change during a run causes no
+    /// message, because the end of the run causes one.
     pub fn wakes(&self, before: &Self, now: Time) -> Option<Time> {
         let at = self.due_at()?;
         let is_leased = self.lease_until.is_some_and(|until| until > now);
@@ -319,8 +319,8 @@ impl Row {
         (self.lane as i64 * LANE).saturating_add(self.first_dirty.0)
     }
 
-    /// Shortens each wait that exceeds the longest wait of the queue. Such a wait was stored while
-    /// the clock showed a time in the future.
+    /// Shortens each wait that exceeds the longest wait of the queue. A longer wait was stored
+    /// while the clock showed a time in the future.
     pub fn clamp(&mut self, now: Time, timing: &Timing) {
         self.run_at = self.run_at.min(now + timing.backoff_cap);
         self.not_before = self.not_before.min(now + LONGEST_HOLD);

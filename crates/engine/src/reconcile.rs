@@ -20,7 +20,7 @@ use crate::store::Store;
 use crate::trace::{self, Span};
 use crate::unwritten::run_counts;
 
-/// The input of a reconciler: a run of a claimed key.
+/// A run of a claimed key, which is the input of a reconciler.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// The right to work on the key until the lease ends.
@@ -41,7 +41,7 @@ pub trait Reconcile: Send + Sync + 'static {
     /// Runs one key once. An error means that no plan could be made.
     async fn reconcile(&self, run: &Run) -> Result<Report, Failure>;
     /// Returns whether Beadle parks a key of this instance if the policy names something that does
-    /// not exist: see [`Planner::parks_unresolved`].
+    /// not exist, see [`Planner::parks_unresolved`].
     fn parks_unresolved(&self, _instance: &str) -> bool {
         true
     }

@@ -90,8 +90,8 @@ impl Refusals {
         Note::of(&[key.as_str()])
     }
 
-    /// Returns these refusals if they belong to `generation`. If they belong to another generation,
-    /// returns no refusals.
+    /// Returns these refusals if they belong to `generation`. If the refusals belong to another
+    /// generation, returns no refusals.
     pub(crate) fn of_generation(&self, generation: &str) -> Self {
         if self.generation == generation {
             return self.clone();

@@ -9,8 +9,8 @@ use crate::clock::Time;
 
 /// After this time, a cause that still exists is logged again.
 const AGAIN: Duration = Duration::from_secs(24 * 3600);
-/// The maximum number of causes to remember. If there are more, the oldest cause is forgotten, and
-/// is logged again if it comes back.
+/// The maximum number of causes to remember. If there are more causes, the oldest cause is
+/// forgotten, and is logged again if it comes back.
 const MOST: usize = 1000;
 
 /// The causes that are already in the log, each with the time of its log line.

@@ -22,8 +22,8 @@ impl<T> Default for SharedRead<T> {
 }
 
 impl<T> SharedRead<T> {
-    /// Returns the result of a read that began after this call. If no other call has started such a
-    /// read, this call runs `read`.
+    /// Returns the result of a read that began after this call. If no other call has started a read
+    /// since then, this call runs `read`.
     pub async fn get<E>(&self, read: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
         let place = self.asked.fetch_add(1, Ordering::SeqCst);
         // While one call reads, the other calls wait for this lock. The next call then reads on

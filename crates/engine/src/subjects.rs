@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use crate::key::Key;
 
-/// The maximum number of names to remember. If there are more, all names are forgotten, and the
-/// next runs find them again.
+/// The maximum number of names to remember. If there are more names, all names are forgotten, and
+/// the next runs find them again.
 const MOST: usize = 10_000;
 
 /// The names of the keys that this process has worked on.
@@ -22,7 +22,8 @@ impl Subjects {
     /// Remembers the name that a run has found for a key.
     pub(crate) fn remember(&self, key: &Key, subject: &str) {
         let mut names = self.names();
-        // Some runs find no name. They must not replace a name that is already known.
+        // Some runs find no name. A run without a name must not replace a name that is already
+        // known.
         if subject.is_empty() || names.get(key).is_some_and(|name| name == subject) {
             return;
         }

@@ -4,8 +4,8 @@
 //! The lease does not depend on the clocks of the machines. The holder replaces the stored lease at
 //! regular times, and counts the time since its last replacement. When this time reaches [`VALID`],
 //! the holder stops its runs, even if it cannot reach the store. Another process takes the lease
-//! over only after it has seen the same stored lease for [`UNCHANGED`]. That time is longer than
-//! [`VALID`].
+//! over only after it has seen the same stored lease for [`UNCHANGED`]. [`UNCHANGED`] is longer
+//! than [`VALID`].
 //!
 //! If a machine was suspended, its process might continue a run although the lease is lost. The run
 //! notices this only when it looks at the clock again. A task must therefore not rely on the lease

@@ -15,7 +15,7 @@ use crate::store::{Store, StoreError};
 pub enum TaskStatus {
     /// The task found nothing to do.
     Idle,
-    /// The task did some work. The text describes it.
+    /// The task did some work. The text describes the work.
     Done(String),
     /// The task could not do all of its work. The text contains the reason. The task runs again
     /// after [`crate::BackgroundTask::retry`], or when the used-up budget is available again.
@@ -37,7 +37,7 @@ pub struct TaskRecord {
     pub last: Option<TaskStatus>,
     /// The error of the last run, if it failed.
     pub failure: Option<String>,
-    /// Since when every run has failed: the end of the first of these runs. `None` if the last run
+    /// The end of the first failed run after the last successful run. `None` if the last run
     /// succeeded.
     pub failing_since: Option<Time>,
     /// The number of runs since this process started.

@@ -60,7 +60,7 @@ pub(crate) fn cause(result: &StepResult) -> Option<DriftCause> {
 /// Returns the unwritten changes of a run in the form that the journal stores. If an entry has a
 /// field or a cause that the previous version does not know, that version cannot read the entry.
 /// The form therefore has no names of values, and a blocked change has the cause that the previous
-/// version gave to such a change. The state of the key has the names and the exact cause.
+/// version gave to a blocked change. The state of the key has the names and the exact cause.
 fn in_journal(report: &Report) -> Vec<UnwrittenChange> {
     let form = |change: UnwrittenChange| UnwrittenChange {
         part: ChangedPart { values: Vec::new(), more_values: 0, ..change.part },

@@ -15,7 +15,8 @@ use crate::key::Key;
 use crate::note::{Metadata, Note};
 use crate::store::{History, Store, StoreError};
 
-/// The maximum number of void approvals of one key. If there are more, the oldest one is forgotten.
+/// The maximum number of void approvals of one key. If there are more approvals, the oldest one is
+/// forgotten.
 const MOST: usize = 20;
 /// How many decisions about a key Beadle reads to find the time of an approval.
 const DECISIONS: u32 = 200;

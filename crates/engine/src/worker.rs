@@ -56,8 +56,8 @@ impl Default for WorkerSettings {
 }
 
 /// How often the worker looks for keys of other instances while one instance has reached its limit
-/// of places. Such a look is expensive if that instance has many due keys, because the store must
-/// skip each of these keys. If the bell rings, the worker looks as soon as the debounce of the
+/// of places. A look is expensive if the instance at its limit has many due keys, because the store
+/// must skip each of these keys. If the bell rings, the worker looks as soon as the debounce of the
 /// announced key ends.
 const LOOK_AROUND: Duration = Duration::from_secs(5);
 
@@ -108,8 +108,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Works until `stop`. Then the worker begins no new run. Runs in progress may end within
-    /// `grace`. After that time, the worker returns their keys to the queue.
+    /// Works until `stop`. After `stop`, the worker begins no new run. Runs in progress may end
+    /// within `grace`. After that time, the worker returns their keys to the queue.
     pub async fn run(self: Arc<Self>, stop: CancellationToken, grace: Duration) {
         let mut running = JoinSet::new();
         let cut = CancellationToken::new();
@@ -260,7 +260,8 @@ impl Worker {
         let key = claim.lease.key.clone();
         let Some(reconciler) = self.reconcilers.get(key.kind()) else {
             // During an upgrade, a process of the newer version can claim the key for the next try.
-            // If there is no such process, the key is parked after the usual number of tries.
+            // If no process of the newer version runs, the key is parked after the usual number of
+            // tries.
             let why = format!(
                 "this process has no reconciler for keys of the kind `{}`: the configuration does not have the \
                  directory or the target, or a newer version of Beadle made the key due",

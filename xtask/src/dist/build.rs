@@ -1,4 +1,4 @@
-//! Builds the programs of a release, so that two builds of one commit are equal.
+//! Builds the programs of a release, so that two builds of the same commit are identical.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -86,7 +86,7 @@ fn check(program: &[u8], kind: Kind, paths: &[(String, &str)]) -> anyhow::Result
     Ok(())
 }
 
-/// Finds `text` in a program. Returns the part of the program that begins there.
+/// Finds `text` in a program. Returns the part of the program that begins with `text`.
 fn around(program: &[u8], text: &[u8]) -> Option<String> {
     let at = program.windows(text.len()).position(|part| part == text)?;
     let end = (at + 120).min(program.len());

@@ -23,7 +23,7 @@ use target::{Kind, Target};
 
 /// The name of the folder that contains a release in `target`.
 const PACKAGES: &str = "packages";
-/// The name of the second build's folder. Both builds must be equal.
+/// The name of the second build's folder. The files of both builds must be identical.
 const AGAIN: &str = "packages-again";
 
 /// The arguments of `cargo xtask dist`.

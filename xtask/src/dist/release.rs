@@ -12,7 +12,7 @@ use crate::run::root;
 /// The profile of cargo that CI uses to build the programs.
 pub(crate) const DRAFT: &str = "draft";
 
-/// One release. Two releases of the same commit have equal files, even in different folders.
+/// One release. Two releases of the same commit have identical files, even in different folders.
 pub(crate) struct Release {
     /// The version of the workspace.
     pub(crate) version: &'static str,

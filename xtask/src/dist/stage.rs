@@ -19,7 +19,7 @@ use crate::suite;
 const FILES: &[&str] = &["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"];
 /// The lines of the systemd unit that are different in the packages. Each entry has the line in the
 /// workspace, and the line in the packages. A package creates a user who owns the files in
-/// `/etc/beadle`, so the service reads its secrets there.
+/// `/etc/beadle`, so the service reads its secrets from this folder.
 const UNIT: &[(&str, &str)] = &[
     ("ExecStart=/usr/local/bin/beadle ", "ExecStart=/usr/bin/beadle "),
     ("DynamicUser=yes\n", "User=beadle\nGroup=beadle\n"),

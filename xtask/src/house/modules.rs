@@ -201,8 +201,8 @@ fn leaves(tree: &syn::UseTree, before: &[String], is_exported: bool, imports: &m
     }
 }
 
-/// Collects the paths in tokens that `syn` does not parse. These are the arguments of macros and
-/// attributes.
+/// Collects the paths in tokens that `syn` does not parse. These tokens are the arguments of macros
+/// and attributes.
 fn tokens(stream: TokenStream, named: &mut Vec<Named>) {
     let all: Vec<TokenTree> = stream.into_iter().collect();
     let is = |at: usize, mark: char| matches!(all.get(at), Some(TokenTree::Punct(punct)) if punct.as_char() == mark);
@@ -211,7 +211,7 @@ fn tokens(stream: TokenStream, named: &mut Vec<Named>) {
         match &all[at] {
             TokenTree::Group(group) => tokens(group.stream(), named),
             // A name after `.`, `'` or `$` is a field, a method, a lifetime or part of `$crate`.
-            // Such a name is not a path.
+            // None of these names is a path.
             TokenTree::Ident(ident) if at == 0 || !['.', '\'', '$'].iter().any(|mark| is(at - 1, *mark)) => {
                 let mut path = vec![ident.to_string()];
                 while is(at + 1, ':') && is(at + 2, ':') {

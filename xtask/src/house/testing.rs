@@ -1,10 +1,10 @@
 //! Checks who asks for the feature `testing`. Some packages offer tools for tests in a module
 //! `testing`, which exists only with this feature.
 //!
-//! If one package of a build asks for the feature, cargo sets it for all packages of the build. So a
-//! package that lacks the feature in its manifest can be tested together with the whole workspace.
-//! But its tests cannot be built alone, for example with `cargo test --package` or `cargo xtask
-//! storm`.
+//! If one package of a build asks for the feature, cargo sets it for all packages of the build. So
+//! a package that lacks the feature in its manifest can be tested together with the whole
+//! workspace. But its tests cannot be built alone, for example with `cargo test --package` or
+//! `cargo xtask storm`.
 
 use std::path::PathBuf;
 

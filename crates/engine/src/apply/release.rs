@@ -115,10 +115,11 @@ pub async fn release_resolved_holds<W>(
     Ok(remembered)
 }
 
-/// Returns whether a plan of this generation can end a hold. An undo ends its own holds. It also
-/// ends the undecided holds of another undo. The reason is that an operator can repeat an undo, and
-/// the name of the repeated undo might contain another time. But two undos can contain different
-/// values of a repository, so an undo keeps each approval and each rejection of another undo.
+/// Returns whether a plan of this generation can end a hold. An undo ends its own holds. An undo
+/// also ends the undecided holds of another undo. The reason is that an operator can repeat an
+/// undo, and the name of the repeated undo might contain another time. But two undos can contain
+/// different values of a repository, so an undo keeps each approval and each rejection of another
+/// undo.
 fn is_own(hold: &Hold, generation: &str) -> bool {
     match (UndoName::parse(&hold.generation), UndoName::parse(generation)) {
         (Some(of), Some(by)) => of.is_same(&by) || hold.is_open(),

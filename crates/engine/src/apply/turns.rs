@@ -12,7 +12,8 @@ pub(super) const AT_ONCE: usize = 6;
 /// The place of a change in the write order of a run. A stage begins when all writes of the
 /// previous stage have ended. Within a stage, Beadle writes the changes of one track one after the
 /// other, and different tracks in parallel. A failing change stops only the changes that depend on
-/// it, not the rest of the track. The default turn puts all changes of a plan into one track.
+/// it, not the other changes of the track. The default turn puts all changes of a plan into one
+/// track.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Turn {
     /// The number of the stage. The stage number never decreases from one change of a plan to the

@@ -67,7 +67,7 @@ pub struct HoldGroup {
     pub asked: Option<PolicyLocation>,
     /// The decisions of the operators.
     pub state: HoldState,
-    /// The held changes, sorted by subject. A group has at least one.
+    /// The held changes, sorted by subject. A group has at least one hold.
     pub holds: Vec<Hold>,
 }
 
@@ -111,7 +111,7 @@ pub fn group_holds(holds: Vec<Hold>) -> Vec<HoldGroup> {
     groups
 }
 
-/// Returns the holds that belong to a code or a digest: all holds of a group, or one hold. Returns
+/// Returns all holds of the group with the code `name`, or the hold with the digest `name`. Returns
 /// an empty list if nothing has the code now, for example because the group has changed in the
 /// meantime.
 pub fn named_holds<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<&'a Hold> {
@@ -123,7 +123,8 @@ pub fn named_holds<'a>(groups: &'a [HoldGroup], name: &str) -> Vec<&'a Hold> {
 
 /// Selects the holds of the changes with these digests, in these repositories. An empty list of
 /// digests selects all digests, and an empty list of repositories selects all repositories. If a
-/// digest or a repository matches no hold, returns the first such name as an error.
+/// digest or a repository matches no hold, returns the first digest or repository without a hold as
+/// an error.
 pub fn limit_holds<'a, 'b>(
     holds: &[&'a Hold],
     only: &'b [String],

@@ -23,7 +23,7 @@ impl LimitsInForce {
         *self.0.read()
     }
 
-    /// Replaces the limits in force. The next run uses the new ones.
+    /// Replaces the limits in force. The next run uses the new limits.
     pub fn replace(&self, limits: Limits) {
         *self.0.write() = limits;
     }

@@ -1,4 +1,5 @@
-//! The name of an undo. It contains the writes that the undo reverts, and the limit of the undo.
+//! The name of an undo. The name contains the writes that the undo reverts, and the limit of the
+//! undo.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,7 +21,7 @@ pub struct UndoName {
 }
 
 impl UndoName {
-    /// Parses the name of an undo. Returns `None` if the text is not such a name.
+    /// Parses the name of an undo. Returns `None` if the text is not the name of an undo.
     pub fn parse(name: &str) -> Option<Self> {
         let text = name.strip_prefix(UNDO_GENERATION)?;
         let (of, only) = match text.split_once(ONLY) {

@@ -25,7 +25,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// The maximum time that the ledger remembers an ended problem while other problems of its topic
 /// keep changing.
 const REMEMBERED: Duration = Duration::from_secs(3600);
-/// The wait after the first failed try. It doubles with each further try.
+/// The wait after the first failed try. The wait doubles with each further try.
 const FIRST: Duration = Duration::from_secs(5);
 /// The longest wait between two tries.
 const CAP: Duration = Duration::from_secs(15 * 60);

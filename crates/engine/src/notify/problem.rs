@@ -20,8 +20,8 @@ const NAME: usize = 100;
 /// states therefore contain the same selection of identities.
 const MEMBERS: usize = 200;
 /// The maximum number of stored identities of all topics. A DynamoDB table limits the size of a
-/// note to 400 KB, and an enterprise can have hundreds of topics. If there are more topics, the
-/// ledger stores fewer identities for each of them.
+/// note to 400 KB, and an enterprise can have hundreds of topics. If there are more than 40 topics,
+/// the ledger stores fewer identities for each topic.
 const ALL_MEMBERS: usize = 40 * MEMBERS;
 
 /// The kind of a problem.

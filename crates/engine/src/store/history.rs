@@ -8,9 +8,10 @@ use crate::plan::Risk;
 /// the newest entry.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// If this is set, the list contains only entries with a number that is smaller than this one.
+    /// If this is set, the list contains only entries with a number that is smaller than this
+    /// number.
     pub before: Option<u64>,
-    /// The list contains only entries with a number that is greater than this one.
+    /// The list contains only entries with a number that is greater than this number.
     pub after: u64,
     /// If this is set, the list contains only entries of this time or later.
     pub since: Option<Time>,

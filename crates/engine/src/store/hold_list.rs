@@ -21,7 +21,7 @@ impl HoldList {
     /// # Errors
     ///
     /// Returns [`StoreError::Corrupt`] if this version cannot read one of the holds. The error has
-    /// the name of the hold, but no value of the hold, because notifications contain such errors.
+    /// the name of the hold, but no value of the hold, because notifications contain these errors.
     pub fn complete(self) -> Result<Vec<Hold>, StoreError> {
         match self.unreadable.first() {
             Some(text) => Err(StoreError::Corrupt { doing: "listing holds", why: without_reason(text) }),

@@ -5,8 +5,8 @@ use crate::clock::Time;
 /// Conditions for the entries of a list, and the maximum number of entries.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// A list of journal entries contains only entries with a number that is greater than this one.
-    /// A list of deliveries skips this number of rows.
+    /// A list of journal entries contains only entries with a number that is greater than this
+    /// number. A list of deliveries skips this number of rows.
     pub after: u64,
     /// If this is set, the list contains only entries of this time or later.
     pub since: Option<Time>,

@@ -63,7 +63,7 @@ pub trait Queue: Send + Sync + 'static {
     /// row again.
     async fn mark_readable(&self, marks: Vec<Mark>, now: Time) -> Result<Vec<String>, StoreError>;
     /// Makes the keys of these marks due. If the row of a key is unreadable, the call returns an
-    /// error that names the row. It still makes all other keys due.
+    /// error that names the row. The call still makes all other keys due.
     async fn mark(&self, marks: Vec<Mark>, now: Time) -> Result<(), StoreError> {
         match self.mark_readable(marks, now).await?.into_iter().next() {
             Some(why) => Err(StoreError::Corrupt { doing: "marking keys as due", why }),

@@ -20,7 +20,7 @@ const WINDOW: Duration = Duration::from_secs(3600);
 /// minutes.
 pub(crate) const SURE_WINDOW: Duration = Duration::from_secs(3600 - 1200 - 600);
 
-/// The limits of the guard. They are small, so that a storm reaches them.
+/// The limits of the guard. The limits are small, so that a storm reaches them.
 pub(crate) const LIMITS: Limits = Limits {
     window: WINDOW,
     removes: 2,

@@ -8,9 +8,9 @@ use crate::scenario::Scenario;
 use crate::stage::weather;
 use crate::world::Faults;
 
-/// The maximum number of storms that are run to find a smaller one.
+/// The maximum number of storms that are run to find a smaller storm.
 const TRIES: u32 = 400;
-/// The number of events that a report shows. It shows the last events.
+/// The number of events that a report shows. The report shows the last events.
 const SHOWN: usize = 200;
 
 struct Shrink {

@@ -78,7 +78,7 @@ impl Stage {
             are_runs_shared: scenario.are_runs_shared,
             deliveries: 0,
         };
-        // The last process does not start here. It starts in a step of the storm.
+        // The last process does not start here, but in a step of the storm.
         for process in 0..PROCESSES - 1 {
             stage.start(process);
         }

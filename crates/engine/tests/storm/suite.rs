@@ -1,5 +1,5 @@
 //! Checks the store in memory with the tests that every store must pass. A storm proves something
-//! only if its store behaves like the real ones.
+//! only if its store behaves like the real stores.
 
 use std::sync::Arc;
 

@@ -108,7 +108,7 @@ impl State {
 
 pub(crate) struct World {
     state: Mutex<State>,
-    /// The true time. No process knows it.
+    /// The true time, which no process knows.
     clock: Clock,
 }
 

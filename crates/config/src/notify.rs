@@ -10,7 +10,8 @@ use crate::{NotifyEmailFile, Span};
 /// The default time zone of quiet hours.
 const UTC: &str = "UTC";
 
-/// `[[notify]]`: one channel. It has exactly one of `slack`, `teams`, `webhook`, `email` and `github`.
+/// `[[notify]]`: one channel. It has exactly one of `slack`, `teams`, `webhook`, `email` and
+/// `github`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NotifyFile {

@@ -120,8 +120,8 @@ impl Entry {
         }
     }
 
-    /// If the entry records that an operator began a sweep, returns the organisation or the directory
-    /// of the sweep.
+    /// If the entry records that an operator began a sweep, returns the organisation or the
+    /// directory of the sweep.
     pub fn begun_sweep(&self) -> Option<String> {
         if !matches!(self.detail, Detail::Operator(OperatorAction::Retried { .. })) {
             return None;

@@ -72,8 +72,8 @@ pub struct KeyState {
     /// The error of the first failed change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// The first refused change and the reason of the vendor, if the last run failed only because the
-    /// vendor refused changes. `None` in states of older versions.
+    /// The first refused change and the reason of the vendor, if the last run failed only because
+    /// the vendor refused changes. `None` in states of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
     /// The aspects with a contested change that the last run postponed.
@@ -350,8 +350,8 @@ impl KeyState {
     }
 }
 
-/// Returns the first refused change and the reason of the vendor, if the run failed only because the
-/// vendor refused changes.
+/// Returns the first refused change and the reason of the vendor, if the run failed only because
+/// the vendor refused changes.
 fn refused(report: &Report) -> Option<String> {
     // A refusal is the least severe failure. If a refusal is the failure of the run, no change
     // failed for another reason.

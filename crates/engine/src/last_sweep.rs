@@ -57,8 +57,8 @@ pub(crate) async fn last_whole_sweep_at(
     newest(store, name, (None, MOST_FOR_TIME), |sweep| sweep.at <= time && sweep.end.unreadable == 0).await
 }
 
-/// Returns the newest sweep before the number `before` that meets the condition. Reads at most `most`
-/// sweeps.
+/// Returns the newest sweep before the number `before` that meets the condition. Reads at most
+/// `most` sweeps.
 async fn newest(
     store: &dyn Store,
     name: &str,

@@ -38,8 +38,8 @@ impl Risk {
     /// All risks, with the smallest risk first.
     pub const ALL: [Self; 5] = [Self::Adds, Self::Changes, Self::Weakens, Self::Exposes, Self::Removes];
 
-    /// All risks in the order in which a person checks an undo. An undo that adds a thing often gives
-    /// back an access, so exposures and additions come first.
+    /// All risks in the order in which a person checks an undo. An undo that adds a thing often
+    /// gives back an access, so exposures and additions come first.
     pub const OF_UNDO: [Self; 5] = [Self::Exposes, Self::Adds, Self::Weakens, Self::Removes, Self::Changes];
 
     /// Returns the name that is stored and printed.

@@ -85,7 +85,8 @@ pub async fn forget_refusals(store: &dyn Store, kind: &str, instance: &str) -> R
 }
 
 impl Refusals {
-    /// Returns the note with the refusals of this key. The note has the refusals of every generation.
+    /// Returns the note with the refusals of this key. The note has the refusals of every
+    /// generation.
     pub(crate) fn note(key: &Key) -> Note<Self> {
         Note::of(&[key.as_str()])
     }

@@ -67,7 +67,8 @@ pub async fn summarise(
         return Ok(None);
     }
     let is_its = |key: &Key| scopes.iter().any(|scope| scope.covers(key));
-    // Nobody works on the key of an unreadable row, so such a row does not delay the end of the sweep.
+    // Nobody works on the key of an unreadable row, so such a row does not delay the end of the
+    // sweep.
     let RowList { rows, unreadable_keys, .. } = store.all_rows(u32::MAX).await?;
     // The writes of a run cause webhooks, which mark the key again during the run. The row of the
     // key then no longer shows that the run belongs to the sweep. Beadle therefore waits for all

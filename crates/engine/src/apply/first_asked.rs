@@ -103,8 +103,8 @@ pub async fn first_asking_generations(
     Ok(earlier.collect())
 }
 
-/// Records the unwritten changes of a run. `first` contains the unwritten changes before the run. If
-/// the run did not reach a change, its result is `None`.
+/// Records the unwritten changes of a run. `first` contains the unwritten changes before the run.
+/// If the run did not reach a change, its result is `None`.
 pub(super) async fn remember<W>(
     key: &Key,
     plan: &Plan<W>,
@@ -155,8 +155,8 @@ impl FirstAsked {
         Note::of(&[key.as_str()])
     }
 
-    /// Returns the earlier generation that first asked for a change. Returns `None` if no generation
-    /// before `generation` asked for the change.
+    /// Returns the earlier generation that first asked for a change. Returns `None` if no
+    /// generation before `generation` asked for the change.
     pub(super) fn before(&self, digest: &str, generation: &str) -> Option<String> {
         let asked = self.changes.get(digest).filter(|_| is_of_policy(generation))?;
         (asked.generation != generation).then(|| asked.generation.clone())
@@ -250,9 +250,9 @@ impl FirstAsked {
         after
     }
 
-    /// Stores these changes if they differ from the stored ones. Returns whether the store has these
-    /// changes now. If the store fails, the writes of the run are still valid, so the run does not
-    /// fail.
+    /// Stores these changes if they differ from the stored ones. Returns whether the store has
+    /// these changes now. If the store fails, the writes of the run are still valid, so the run
+    /// does not fail.
     async fn write(&self, stored: &Self, key: &Key, store: &dyn Store) -> bool {
         if self == stored {
             return true;

@@ -78,9 +78,9 @@ pub fn decide(hold: &Hold, decision: &Decision, now: Time) -> Option<Hold> {
     }
 }
 
-/// Returns whether the approval of a whole generation lets a change of the generation pass. `stored`
-/// is the stored hold of the change. The approver did not see the rejection of a single change, so
-/// the approval does not end a rejection.
+/// Returns whether the approval of a whole generation lets a change of the generation pass.
+/// `stored` is the stored hold of the change. The approver did not see the rejection of a single
+/// change, so the approval does not end a rejection.
 pub fn may_let_pass(stored: Option<&Hold>) -> bool {
     stored.is_none_or(|hold| hold.rejected.is_none())
 }

@@ -197,8 +197,8 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Creates a hold without a decision of an operator. `why` is empty and `contested` is false, so
-    /// the guard decides about the change. The digest is the digest of the change.
+    /// Creates a hold without a decision of an operator. `why` is empty and `contested` is false,
+    /// so the guard decides about the change. The digest is the digest of the change.
     pub fn new(key: &Key, subject: &str, generation: &str, change: Change<()>, since: Time) -> Self {
         Self {
             digest: change.digest(key),

@@ -70,8 +70,8 @@ pub struct IntendedChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_by: Option<String>,
     /// The earlier generation that first asked for the change. Beadle could not write the change
-    /// while that generation was in force. `None` if no earlier generation asked for the change, and
-    /// in entries of older versions.
+    /// while that generation was in force. `None` if no earlier generation asked for the change,
+    /// and in entries of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_asked: Option<String>,
 }
@@ -248,8 +248,8 @@ pub struct SweepSummary {
     pub checked: u64,
     /// The number of repositories or groups that differed from their declared state.
     pub drifted: u64,
-    /// The number of repositories or groups where Beadle wrote at least one change. The writes of an
-    /// undo do not count.
+    /// The number of repositories or groups where Beadle wrote at least one change. The writes of
+    /// an undo do not count.
     pub repaired: u64,
     /// The number of repositories or groups with changes that the guard holds.
     pub held: u64,

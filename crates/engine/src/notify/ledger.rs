@@ -196,7 +196,8 @@ impl From<Ledger> for StoredLedger {
     }
 }
 
-/// Reads a list, and leaves out the elements with a topic of a kind that only a newer version knows.
+/// Reads a list, and leaves out the elements with a topic of a kind that only a newer version
+/// knows.
 fn known<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,

@@ -72,10 +72,10 @@ pub trait GuardStore: Send + Sync + 'static {
     /// lose the decision of the operator, and a rejected change could pass the guard.
     async fn release(&self, seen: Vec<Hold>) -> Result<(), StoreError>;
     /// Stores an operator's decision about a held change, see [`crate::guard::decide`]. An approval
-    /// also makes the key due. If the row of the key is unreadable, an approval is not stored, and the
-    /// call returns an error that names the row. Returns the hold after this decision. If an earlier
-    /// decision stays in force, the returned hold contains the earlier decision. Returns `None` if no
-    /// hold has this digest.
+    /// also makes the key due. If the row of the key is unreadable, an approval is not stored, and
+    /// the call returns an error that names the row. Returns the hold after this decision. If an
+    /// earlier decision stays in force, the returned hold contains the earlier decision. Returns
+    /// `None` if no hold has this digest.
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError>;
     /// Approves a held change without a reason, see [`GuardStore::decide`]. If the change is
     /// rejected, the rejection stays.

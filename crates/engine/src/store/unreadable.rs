@@ -10,8 +10,8 @@ pub fn name_of(text: &str) -> &str {
 }
 
 /// Returns the text of an error for a decision that needs an unreadable hold. `text` is an entry of
-/// [`super::HoldList::unreadable`]. The result has the name of the hold, but not the reason, because
-/// the reason can quote a value of the hold.
+/// [`super::HoldList::unreadable`]. The result has the name of the hold, but not the reason,
+/// because the reason can quote a value of the hold.
 pub fn without_reason(text: &str) -> String {
     format!("{} is unreadable, `beadle holds` shows the reason", name_of(text))
 }

@@ -19,8 +19,8 @@ const USUAL: u64 = 60;
 /// A separate folder for the build, because its options change every crate.
 const FOLDER: &str = "target/fuzz";
 
-/// The options add the counters. They also add calls that show both sides of a comparison to
-/// libFuzzer.
+/// The options add the counters. They also add calls that tell libFuzzer both values of each
+/// comparison.
 const FLAGS: &str = "-Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -65,7 +65,7 @@ impl Stats {
     }
 }
 
-/// Fuzzes the targets that are selected by the arguments.
+/// Fuzzes the targets that the arguments select.
 pub(crate) fn run(args: &FuzzArgs) -> anyhow::Result<()> {
     let targets = targets(args.target.as_deref())?;
     step("building the targets");

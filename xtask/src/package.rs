@@ -46,8 +46,8 @@ fn check() -> anyhow::Result<()> {
     tools::sam_build()
 }
 
-/// The Lambda functions. Each has its program, the folder of its crate, and the maximum size of its
-/// package in MB. The manifest of the crate has the build options.
+/// The Lambda functions. Each function has its program, the folder of its crate, and the maximum
+/// size of its package in MB. The manifest of the crate has the build options.
 const FUNCTIONS: &[(&str, &str, f64)] = &[("intake", "crates/aws", 6.0), ("worker", "crates/beadle", 12.0)];
 
 /// The processor architectures of the packages. The SAM and Terraform templates use the first one

@@ -26,9 +26,9 @@ pub(crate) fn for_tests() -> anyhow::Result<bool> {
 }
 
 /// Searches for the program that prepares a server. Returns whether the program is in a folder of
-/// `path`, or in a version's subfolder of Debian's folder. The tests find it in the same way
-/// (`tools/emulate/src/cluster.rs`). The package `xtask` cannot use the function of the tests,
-/// because `xtask` must not build the AWS clients.
+/// `path`, or in the subfolder of a version in the folder `debian`. The tests find the program in
+/// the same way (`tools/emulate/src/cluster.rs`). The package `xtask` cannot use the function of
+/// the tests, because `xtask` must not build the AWS clients.
 fn has_server(path: &OsStr, debian: &Path) -> bool {
     let versions = std::fs::read_dir(debian).into_iter().flatten().flatten();
     let of_debian = versions.map(|version| version.path().join("bin"));

@@ -85,8 +85,8 @@ struct Program {
 }
 
 /// The programs that must run. `programs` lists the programs that run all of their tests in one
-/// process, each with its arguments. `nextest` has the arguments of nextest, if nextest has tests
-/// to run.
+/// process, each with its arguments. The field `nextest` has the arguments of the program nextest,
+/// if nextest has tests to run.
 #[derive(Debug, PartialEq)]
 struct Plan {
     programs: Vec<((&'static str, &'static str), Vec<String>)>,

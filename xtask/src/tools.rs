@@ -26,8 +26,8 @@ const CLIENTS: &[(&str, &str)] = &[
     ("probot", "14.3.2"),
     ("@okta/okta-sdk-nodejs", "8.1.0"),
 ];
-/// SCIM servers, checkers and clients of other authors, which are installed in a separate Python
-/// environment.
+/// The tools from PyPI: a SCIM server, a SCIM checker, an emulator of AWS, a GitHub client, `cargo
+/// lambda` and `cargo nextest`. The tools are installed in a separate Python environment.
 const PYPI: &[&str] = &[
     "scim2-server[cursor]==0.8.3",
     "scim2-tester[httpx2]==0.5.2",
@@ -152,8 +152,8 @@ fn cargo(name: &str, version: &str, features: &[&str]) -> anyhow::Result<()> {
     step(&format!("building {name} {version}"));
     let mut command = cargo_command();
     command.args(["install", name, "--locked", "--force", "--version", version, "--root"]).arg(folder());
-    // The release profiles of these programs make the programs fast. But building them takes
-    // minutes, and running them takes only seconds. So these builds optimise less.
+    // The release profiles of these programs make the programs fast. But building these programs
+    // takes minutes, and running them takes only seconds. So these builds optimise less.
     command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
     if !features.is_empty() {

@@ -99,7 +99,7 @@ impl TryFrom<String> for QuietHours {
     }
 }
 
-/// Returns the minute of the day of a time such as `22:00`.
+/// Returns the minute of the day for a time such as `22:00`.
 fn minute(text: &str) -> Option<u16> {
     let (hour, minute) = text.trim().split_once(':')?;
     let number = |text: &str, below: u16| {

@@ -91,7 +91,7 @@ pub struct OrgFile {
 #[serde(deny_unknown_fields)]
 pub struct CommentApprovalFile {
     /// The name of a repository in the organisation. A comment on any issue or pull request of this
-    /// repository can approve.
+    /// repository can approve held changes.
     pub repository: String,
     /// The slug of the team. The members of the team can approve.
     pub team: String,

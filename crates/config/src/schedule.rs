@@ -9,7 +9,7 @@ use crate::{Invalid, KeyPath, Span};
 pub struct Schedule<'a> {
     /// The time between two sweeps. If this is `None` and `cron` is not set, `default` applies.
     pub(crate) every: Option<Span>,
-    /// The time between two sweeps if the configuration does not set it.
+    /// The default time between two sweeps.
     pub(crate) default: Span,
     /// A cron expression in UTC.
     pub(crate) cron: Option<&'a str>,

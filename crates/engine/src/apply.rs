@@ -54,7 +54,7 @@ pub use turns::Turn;
 /// itself cannot write changes.
 #[async_trait]
 pub trait Planner: Send + Sync + 'static {
-    /// The instructions that a [`PlanWriter`] needs to write a change of this planner.
+    /// The instructions that a [`PlanWriter`] needs to write a change that this planner planned.
     type Write: Send + Sync + 'static;
     /// Plans one key. The reads count against the budget as requests of `lane`. `hint` is the
     /// vendor's name for the repository or group. The hint makes the lookup faster. The planner
@@ -203,7 +203,7 @@ pub struct Report {
     pub unknowns: Vec<Unknown>,
     /// The reason why the plan has no changes, if Beadle skipped the whole key.
     pub skipped: Option<String>,
-    /// The failure of the whole run. If several steps caused a failure, it is the most severe
+    /// The failure of the whole run. If several steps caused a failure, this is the most severe
     /// failure. `None` means that no step caused a failure.
     #[serde(skip)]
     pub failure: Option<Failure>,

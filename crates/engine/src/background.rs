@@ -178,7 +178,7 @@ impl Driver {
     pub async fn run(&self, stop: CancellationToken) {
         let mut loops = JoinSet::new();
         let driver = self.clone();
-        // A store that hangs must delay neither the tasks nor the stop.
+        // A store that hangs must delay neither the tasks nor the stop of the process.
         loops.spawn(async move { driver.forget_others().await });
         if let Some(lease) = self.lease.clone() {
             // If no other process holds the lease, this process gets the lease before the first

@@ -35,8 +35,8 @@ impl Leave {
 pub trait Instructions {
     /// Describes everything that the write sets in addition to the values of the change. Examples
     /// are the parameters of a new ruleset. `None` means that the values of the change show
-    /// everything. If two writes have different texts, they are different writes. The text contains
-    /// no secret. It can contain the digest of a secret.
+    /// everything. If the texts of two writes differ, the writes differ too. The text contains no
+    /// secret. It can contain the digest of a secret.
     fn unshown(&self) -> Option<String>;
 }
 
@@ -414,7 +414,8 @@ mod tests {
         let found = caused(vec![asks(vec![one])], vec![whole]);
         assert_eq!((names(&found.plan), found.drift), (vec!["b"], 1));
         assert!(found.approvable().is_empty(), "nobody saw the other value, and it may be the reason");
-        // The content of a value stays whole, because the risk can depend on any of its keys.
+        // The content of a value stays whole, because the risk can depend on any key of the
+        // content.
         let other = value("b", Value::Null, json!({ "x": 1, "y": 3 }), Risk::Changes);
         let found = caused(vec![asks(vec![two])], vec![asks(vec![other.clone()])]);
         assert_eq!(found.plan.changes, [asks(vec![other])]);

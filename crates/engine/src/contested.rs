@@ -191,7 +191,8 @@ fn wait(beyond: u32) -> Duration {
 }
 
 /// Returns a name as one argument of a shell command. The name of a group comes from a directory,
-/// and can contain any characters. Between single quotes, a shell changes only the single quote.
+/// and can contain any characters. Between single quotes, only the single quote has a special
+/// meaning for a shell.
 fn argument(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._/:@-".contains(c);
     if !name.is_empty() && name.chars().all(is_plain) {

@@ -130,8 +130,8 @@ impl Entry {
         (key.kind() == "sweep").then(|| key.instance().to_owned())
     }
 
-    /// If the entry records that an operator began a sweep, returns the sentence for it. The pages
-    /// and the commands show this sentence.
+    /// If the entry records that an operator began a sweep, returns the sentence for the entry. The
+    /// pages and the commands show this sentence.
     pub fn begun_sweep_sentence(&self) -> Option<String> {
         let Detail::Operator(OperatorAction::Retried { by, reason, .. }) = &self.detail else {
             return None;

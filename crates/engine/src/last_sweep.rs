@@ -1,5 +1,5 @@
-//! Finds the newest sweep that meets a condition. For example, it finds the newest sweep in which
-//! Beadle wrote something. A person can then undo this sweep without a search for its number.
+//! Finds the newest sweep that meets a condition. For example, the search finds the newest sweep in
+//! which Beadle wrote something. A person can then undo this sweep without a search for its number.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::store::{History, Store, StoreError};
 
 /// The number of sweeps that one read of the store returns.
 const WINDOW: u32 = 100;
-/// The maximum number of sweeps that the search for a sweep with writes reads, so that the overview
-/// stays fast.
+/// The maximum number of sweeps to read in the search for a sweep with writes. The limit keeps the
+/// overview fast.
 const MOST_FOR_WRITES: usize = 500;
-/// The maximum number of sweeps that the search for an earlier sweep reads.
+/// The maximum number of sweeps to read in the search for an earlier sweep.
 const MOST_FOR_TIME: usize = 10_000;
 
 /// A sweep that ended.

@@ -63,7 +63,7 @@ pub struct UndoPart<'a> {
     pub unknowns: Vec<&'a Unknown>,
     /// The values that the undo does not restore, or restores only in part.
     pub waits: Vec<&'a Waiting>,
-    /// The keys of the waivers that cover restored values.
+    /// The exempt keys of the policy whose values the undo restores.
     pub waived: Vec<&'a Waived>,
     /// The reasons why Beadle skips the keys.
     pub skipped: Vec<&'a str>,

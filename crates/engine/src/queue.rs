@@ -131,7 +131,7 @@ pub struct Row {
     pub hint: Option<String>,
     /// The error of the last run; `None` after a successful run.
     pub last_error: Option<String>,
-    /// The span of the newest mark with a span. The next run of the key belongs to the trace of
+    /// The span of the newest mark that has a span. The next run of the key belongs to the trace of
     /// this span.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceContext>,

@@ -17,11 +17,11 @@ use crate::store::{Store, StoreError};
 /// How long sweeps wait after the first refusal of a change. The time is short, because a broken
 /// credential also causes a refusal, and somebody might soon repair the credential.
 const FIRST: Duration = Duration::from_secs(60);
-/// After each further refusal, sweeps wait longer by this factor. The waits are a minute, an hour
-/// and 60 hours, and then the maximum.
+/// After each further refusal, the wait of sweeps grows by this factor. The waits are a minute, an
+/// hour and 60 hours, and then the maximum.
 const GROWTH: u32 = 60;
-/// The maximum wait. If a missing permission was granted and no event reported it, Beadle tries the
-/// change again after this time.
+/// The maximum wait. If a missing permission was granted and no event reported the new permission,
+/// Beadle tries the change again after this time.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The refused changes of one key. Beadle forgets these changes when the policy gets a new

@@ -25,7 +25,7 @@ use crate::clock::{Clock, Time};
 use crate::note::{Metadata, Note, Stored};
 use crate::store::{Store, StoreError};
 
-/// How long the holder may run tasks, counted from the moment before it stores the lease.
+/// How long the holder may run tasks, counted from the moment before the holder stores the lease.
 const VALID: Duration = Duration::from_secs(10);
 /// How long another process must see the same stored lease before it takes the lease over. In the
 /// time between [`VALID`] and this time, the holder must stop its runs.

@@ -23,7 +23,7 @@ const ENTRIES: u32 = 500;
 const INTERRUPTED: Duration = Duration::from_secs(120);
 /// The name of the note that marks the target as incomplete. The note stays until the copy ends.
 const UNFINISHED: &str = "copy:unfinished";
-/// The names of the notes about the store itself, which a copy leaves out. One is the note of the
+/// The names of the notes about the store itself, which a copy leaves out. One note belongs to the
 /// store's health check. The other note contains the number of a journal entry. All intents up to
 /// this entry have results. The copy leaves out this note, because each journal has its own note of
 /// this kind.

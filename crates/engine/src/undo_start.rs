@@ -21,7 +21,7 @@ impl UndoStart {
     ///
     /// # Errors
     ///
-    /// Returns a text for people if `text` has neither form.
+    /// Returns a text for people if `text` is neither a duration nor a time.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Ok(span) = parse_span(text) {
             return Ok(Self::Ago(span));

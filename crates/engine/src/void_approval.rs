@@ -91,8 +91,8 @@ impl VoidApproval {
         Ok(())
     }
 
-    /// Returns the void approval that each hold replaces, if there is one. A hold with a decision
-    /// replaces no approval.
+    /// For each hold, returns the void approval that the hold replaces, if there is one. A hold
+    /// with a decision replaces no approval.
     ///
     /// # Errors
     ///

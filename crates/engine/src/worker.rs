@@ -133,7 +133,7 @@ impl Worker {
                 let claim = self.store.claim_except(room.keys, &room.full, self.clock.now());
                 let claims = tokio::select! {
                     claims = claim => claims,
-                    // If the store still completes the claim, the leases of the keys end, and
+                    // If the store completes the claim later, the leases of the keys end, and
                     // another worker claims the keys.
                     () = self.given_up(&stop) => break,
                 };

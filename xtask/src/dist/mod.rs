@@ -21,7 +21,7 @@ use crate::tools;
 use release::Release;
 use target::{Kind, Target};
 
-/// The name of the folder that contains a release in `target`.
+/// The name of the folder in `target` that contains a release.
 const PACKAGES: &str = "packages";
 /// The name of the second build's folder. The files of both builds must be identical.
 const AGAIN: &str = "packages-again";

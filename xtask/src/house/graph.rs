@@ -116,8 +116,8 @@ mod tests {
         let two = ("a/two/mod.rs", "pub mod below;\npub struct Two(super::A);");
         let below = ("a/two/below.rs", "pub struct Below(super::super::A, super::Two);");
         assert_eq!(found(&[lib, parent, one, two, below]), [""; 0]);
-        // If a first child uses a second child or a file below the second child, then the second
-        // child must not use the first child.
+        // If `one` uses its sibling `two`, or a file below `two`, then `two` and the files below it
+        // must not use `one`.
         let one = ("a/one.rs", "pub struct One(super::two::below::Below);");
         assert_eq!(found(&[lib, parent, one, two, below]), [""; 0]);
         let below = ("a/two/below.rs", "pub struct Below(crate::a::one::One);");

@@ -22,7 +22,7 @@ const MOST: usize = 200;
 /// asked for the change. The time is `None` if it is not known.
 pub(super) type NewChanges = BTreeMap<String, Option<Time>>;
 
-/// The unwritten changes of one key, by their digests.
+/// The unwritten changes of one key, keyed by their digests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FirstAsked {
     changes: BTreeMap<String, AskedChange>,

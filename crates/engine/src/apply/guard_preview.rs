@@ -24,10 +24,10 @@ pub struct GuardPreview {
     pub held: Vec<(String, usize)>,
 }
 
-/// Returns the changes that the guard would hold if Beadle wrote these plans now, in the order of
-/// the list. All plans belong to one instance. Writes and reserves nothing, so other runs can use
-/// the room of the window first. A contested change counts as a write, and so does a change that
-/// the vendor refused earlier.
+/// Returns the changes that the guard would hold if Beadle applied these plans now, in the order of
+/// the list. All plans belong to one instance. The function writes and reserves nothing, so other
+/// runs can use the room of the window first. A contested change counts as a write, and so does a
+/// change that the vendor refused earlier.
 ///
 /// # Errors
 ///

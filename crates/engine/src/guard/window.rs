@@ -152,8 +152,8 @@ const SAME_DIGEST: &str = "another held change has the same digest, so this chan
 
 /// Decides about changes of one instance, one after the other, and reserves room for each change
 /// that fits. The function appends reservations to `window` or changes existing ones in place, so
-/// the order of the reservations stays the same. `known` contains the stored holds of these changes
-/// by digest.
+/// the order of the reservations stays the same. `known` contains the stored holds of these
+/// changes, keyed by digest.
 pub fn check_guard(
     window: &mut Vec<GuardReservation>,
     known: &BTreeMap<String, Hold>,

@@ -85,7 +85,7 @@ pub enum OperatorAction {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// The operator reverted writes of Beadle with an undo.
+    /// The operator used an undo to revert writes of Beadle.
     Undid {
         /// The name of the undo, such as `undo of run 1234`.
         undid: String,

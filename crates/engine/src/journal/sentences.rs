@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::detail::{ContestedAspect, RecoveryEnd, RefusedWebhook, SweepEnd};
 
-/// The text continues the words `sweep` or `sweep 12`.
+/// The text is the second part of a sentence that begins with `sweep` or `sweep 12`.
 impl fmt::Display for SweepEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let summary = self.summary;

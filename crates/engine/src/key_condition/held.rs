@@ -1,4 +1,4 @@
-//! The facts about the held changes of each key that affect the state of the key.
+//! Collects facts about the held changes of each key. The facts affect the state of the key.
 
 use std::collections::HashMap;
 

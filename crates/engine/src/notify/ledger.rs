@@ -427,7 +427,7 @@ impl Item {
     }
 }
 
-/// Returns the id of a message. It has no characters that need an encoding in a header. Two
+/// Returns the id of a message. The id has no characters that need an encoding in a header. Two
 /// processes that make the same message at the same time give it the same id. The hash contains the
 /// start time of each topic's problems, so no later message has this id.
 fn id(channel: &str, number: u64, items: &[Item]) -> String {

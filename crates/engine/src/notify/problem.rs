@@ -15,9 +15,9 @@ const EXAMPLES: usize = 5;
 const TEXT: usize = 300;
 /// The maximum length of a name in a line, in bytes.
 const NAME: usize = 100;
-/// The maximum number of problem identities that the ledger stores for one topic. For a larger
-/// topic, the ledger stores only the smallest identities. When Beadle compares two states, both
-/// states therefore contain the same selection of identities.
+/// The maximum number of problem identities that the ledger stores for one topic. If a topic has
+/// more problems than this, the ledger stores only the smallest identities. When Beadle compares
+/// two states, both states therefore contain the same selection of identities.
 const MEMBERS: usize = 200;
 /// The maximum number of stored identities of all topics. A DynamoDB table limits the size of a
 /// note to 400 KB, and an enterprise can have hundreds of topics. If there are more than 40 topics,
@@ -192,7 +192,7 @@ impl From<StoredMembers> for Members {
 }
 
 impl Members {
-    /// Returns the number of problems that `before` does not have.
+    /// Returns the number of problems that are not in `before`.
     pub fn new_since(&self, before: &Self) -> u64 {
         // If `before` lacks some hashes, only hashes up to the largest hash of `before` show
         // whether a problem is new.

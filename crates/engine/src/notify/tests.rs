@@ -52,7 +52,7 @@ impl Channel {
         }
     }
 
-    /// Checks the problems every ten seconds during the given seconds.
+    /// Checks the problems every ten seconds within the period `seconds`.
     fn watch(&mut self, present: &Present, seconds: std::ops::Range<i64>) {
         for second in seconds.step_by(10) {
             self.look(present, false, at(second));

@@ -28,10 +28,10 @@ impl Damaged {
         keys.keys().cloned().collect()
     }
 
-    /// Makes each later claim skip these unreadable rows. Logs only the rows that no earlier claim
-    /// skipped, because the log must not get a line each time a page shows the rows. `rows`
-    /// contains the key of each row, and why the row is unreadable. Returns whether the next claim
-    /// skips a row that this claim did not skip.
+    /// Makes each later claim skip these unreadable rows. The function logs only the rows that no
+    /// earlier claim skipped, because the log must not get a line each time a page shows the rows.
+    /// `rows` contains the key of each row, and why the row is unreadable. Returns whether the next
+    /// claim skips a row that this claim did not skip.
     pub fn add(&self, rows: Vec<(String, String)>) -> bool {
         let mut has_news = false;
         for (key, why) in rows {

@@ -31,8 +31,9 @@ pub trait Journal: Send + Sync + 'static {
     /// Lists entries, with the newest entry first. The list is empty only if no entry meets the
     /// conditions.
     async fn newest_entries(&self, history: History) -> Result<Vec<Entry>, StoreError>;
-    /// Returns whether the store has an index of the kinds of entries. If the store has none, a
-    /// search for one kind in [`Journal::newest_entries`] also reads the entries of other kinds.
+    /// Returns whether the store has an index of the kinds of entries. If the store has no such
+    /// index, a search for one kind in [`Journal::newest_entries`] also reads the entries of other
+    /// kinds.
     fn has_index_of_kinds(&self) -> bool {
         false
     }

@@ -2,9 +2,9 @@
 //! together.
 //!
 //! Each database has its own implementation of the traits, such as SQLite and DynamoDB. The tests
-//! in the module `testing` (feature `testing`) check every implementation. When a call that writes
-//! returns, the data is durable. `now` is the time of the caller's clock, so that tests can set the
-//! time.
+//! in the module `testing` (feature `testing`) check every implementation. As soon as a call has
+//! returned, all data that the call wrote is durable. `now` is the time of the caller's clock, so
+//! that tests can set the time.
 
 mod damaged;
 mod error;

@@ -111,8 +111,8 @@ pub trait Queue: Send + Sync + 'static {
     /// keys come first. The other keys follow, the most urgent ones first. An unreadable row does
     /// not cause an error.
     async fn all_rows(&self, limit: u32) -> Result<RowList, StoreError>;
-    /// Lists the same rows as [`Queue::all_rows`], for decisions. Returns an error if one of them
-    /// is unreadable.
+    /// Lists the same rows as [`Queue::all_rows`], for decisions. Returns an error if one of the
+    /// rows is unreadable.
     async fn rows(&self, limit: u32) -> Result<Vec<Row>, StoreError> {
         self.all_rows(limit).await?.complete()
     }

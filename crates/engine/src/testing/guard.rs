@@ -225,7 +225,7 @@ pub(super) async fn the_share_of_an_aspect_has_a_memory(store: SharedStore) {
     let limits = Limits { repositories: 2, among: Some(20), ..Limits::default() };
     let mut passed = 0;
     for n in 0..10 {
-        // The changes arrive one at a time, like drift.
+        // The changes arrive one at a time, as drift does.
         let asked = vec![asked_hold(n, &format!("s{n}"), Risk::Removes, "g")];
         let verdict = store.reserve(None, &limits, asked, LATER).await.unwrap().unwrap().remove(0);
         passed += u32::from(verdict == Verdict::Pass);

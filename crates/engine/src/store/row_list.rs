@@ -10,8 +10,8 @@ pub struct RowList {
     /// The rows that this version can read.
     pub rows: Vec<Row>,
     /// One text for each unreadable row. The text consists of the name of the row, `: `, and the
-    /// reason why this version cannot read the row. For example, `the row of repository:acme:1:
-    /// ...`. The reason quotes no stored text.
+    /// reason why this version cannot read the row. For example,
+    /// `the row of repository:acme:1: ...`. The reason quotes no stored text.
     pub unreadable: Vec<String>,
     /// The keys of the unreadable rows, in their stored form. The keys have the same order as the
     /// texts in `unreadable`.

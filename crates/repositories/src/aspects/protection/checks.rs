@@ -15,10 +15,10 @@ pub(super) fn checks(wanted: &DesiredRule, rule: Option<&Rule>) -> Option<(Field
     let (checks, asked) = wanted.checks.as_ref()?;
     let seen = rule.map(|rule| rule.checks.as_slice()).unwrap_or_default();
     let matched = pair(checks, seen, closeness);
-    // The policy can declare the same check with an App and without an App. The live rule then needs
-    // no entry for the declaration without an App, because the other declaration already requires the
-    // check. If Beadle wrote both entries, they could become equal at GitHub. Beadle would then read
-    // only one of them, and write the list again in each run.
+    // The policy can declare the same check with an App and without an App. The live rule then
+    // needs no entry for the declaration without an App, because the other declaration already
+    // requires the check. If Beadle wrote both entries, they could become equal at GitHub. Beadle
+    // would then read only one of them, and write the list again in each run.
     let is_covered = |at: usize| {
         let check = &checks[at];
         check.binding == Binding::Unsaid

@@ -1,6 +1,7 @@
 //! Sends messages to the two SQS queues. Each message contains a key that a worker can claim. A
-//! worker gets messages of `event` immediately. SQS collects messages of `sweep` for a short time,
-//! so that one worker gets several messages and can combine the reads of their keys.
+//! worker gets messages of the queue `event` immediately. SQS collects messages of the queue
+//! `sweep` for a short time, so that one worker gets several messages and can combine the reads of
+//! their keys.
 //!
 //! <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 

@@ -8,7 +8,8 @@ use beadle_hooks::github::OrgFacts;
 use beadle_secrets::{SecretError, SecretStore, SecretString};
 use beadle_server::Senders;
 
-/// Returns the senders with readable secrets, and the names of all other senders.
+/// Returns the senders with readable secrets. For each other sender, returns the name and the
+/// error.
 pub(crate) fn senders(
     file: &File,
     secret_store: &SecretStore,

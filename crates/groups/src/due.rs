@@ -40,7 +40,8 @@ pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
 }
 
 /// Records in the store that a sweep has marked all of its keys. The runs of the sweep can share
-/// one survey only after this call. An earlier survey could be older than the sweep's last mark.
+/// one survey only after this call. A survey that began before this call could be older than the
+/// sweep's last mark.
 pub(crate) async fn all_marked(store: &Arc<dyn Store>, source: &str, at: Time) -> Result<(), Failure> {
     Ok(marked(source).put(store.as_ref(), &Swept(at)).await?)
 }

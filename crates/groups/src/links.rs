@@ -1,5 +1,5 @@
 //! Remembers which group of a target belongs to which source group. If somebody renames the source
-//! group, Beadle finds the group at the target by this record and renames it.
+//! group, Beadle uses this record to find the group at the target, and renames that group.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ impl GroupLink {
     }
 
     /// Returns the name that Beadle gave the group, if `shown` is only the target's form of that
-    /// name. If `shown` is another name, returns `shown`.
+    /// name. If `shown` is a different name, returns `shown`.
     pub(crate) fn named(&self, shown: &str) -> String {
         if self.shown.as_deref() == Some(shown) { self.name.clone() } else { shown.to_owned() }
     }

@@ -56,7 +56,7 @@ impl Reconcile for Marker {
 /// Reconciles the `team` keys of an organisation. The target has the teams as its groups, and this
 /// reconciler marks these groups.
 pub struct TeamMarker {
-    /// The targets that are teams of the organisation.
+    /// The targets whose groups are the teams of the organisation.
     pub targets: Vec<String>,
     /// The store that gets the marks.
     pub store: Arc<dyn Store>,
@@ -72,8 +72,8 @@ impl Reconcile for TeamMarker {
         for target in &self.targets {
             let links = GroupLinks(Some(self.store.clone())).all(target).await?;
             let its = links.into_iter().filter(|(_, link)| link.group == key.id());
-            // If Beadle itself made the write, the webhook is in the sweep lane. The new marks are
-            // then in the sweep lane too.
+            // If the webhook reports a change that Beadle itself made, the key of the team is in
+            // the sweep lane. The new marks are then in the sweep lane too.
             marks.extend(its.map(|(group_key, _)| due(Key::new(KIND, target, group_key), run.lane, None)));
         }
         if !marks.is_empty() {

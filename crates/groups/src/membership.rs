@@ -27,9 +27,10 @@ pub struct MembershipLimits {
 }
 
 impl MembershipLimits {
-    /// Returns the limits of the group. `usual` has the limits of every other group of the target.
+    /// Returns the limits of the group. `usual` has the limits of all other groups of the target.
     pub(crate) fn of_group(self, usual: GroupLimits) -> GroupLimits {
-        // If a group has fewer members than this, the percentage allows less than one member.
+        // If a group has fewer members than this number, the percentage allows less than one member
+        // to leave.
         let large = 100_usize.div_ceil(self.percent.max(1));
         GroupLimits { large, percent: self.percent, count: 1, ..usual }
     }

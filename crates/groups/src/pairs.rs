@@ -1,4 +1,4 @@
-//! Finds pairs of groups with equal members: a group of a directory and a group of a target. An
+//! Finds pairs of groups with the same members: a group of a directory and a group of a target. An
 //! import can then write mappings for these pairs.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,8 +28,8 @@ pub struct GroupPair {
 pub struct GroupPairs {
     /// The pairs, sorted by the names of their directories and groups.
     pub pairs: Vec<GroupPair>,
-    /// For each group that might have a pair, but that Beadle does not map: the reason. For
-    /// example, Beadle could not read the group.
+    /// The reasons why Beadle does not map a group that might have a pair. For example, Beadle
+    /// could not read the group.
     pub doubts: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ struct Held {
     name: String,
     accounts: BTreeSet<String>,
     roles: BTreeSet<Role>,
-    /// The text about the other system that manages the members, if there is such a system.
+    /// The text about another system that manages the members, if there is such a system.
     kept_by: Option<String>,
 }
 

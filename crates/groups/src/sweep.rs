@@ -222,8 +222,8 @@ impl GroupSweep {
         let states = KeyState::of_kind(self.store.as_ref(), KIND).await?;
         let is_own = |key: &Key| match key.id().parse() {
             Ok(GroupKey::One { source, .. }) => source == self.source,
-            // Unions and accounts stay: a union can also have source groups in another directory,
-            // and the sweep's list of accounts might be incomplete.
+            // The states of unions and accounts stay, because a union can also have source groups
+            // in another directory, and the sweep's list of accounts might be incomplete.
             Ok(GroupKey::Union(_) | GroupKey::TargetAccount { .. }) | Err(_) => false,
         };
         let mut kept: BTreeSet<Key> = states.into_iter().map(|(key, _)| key).collect();

@@ -165,8 +165,8 @@ impl Session<Write> for Run {
                 match renamed {
                     Ok(shown) => known.shown = shown,
                     Err(failure) => {
-                        // This note tells other processes about the wait. Another process might
-                        // rename the group that still has this name.
+                        // This note tells other processes that the group waits for its name.
+                        // Another process might rename the group that still has this name.
                         known.waits = Some(Waits { name: name.clone(), at: now });
                         self.keep(&mut state, known).await?;
                         return Err(failure);

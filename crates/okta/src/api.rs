@@ -81,7 +81,7 @@ impl Okta {
         [&self.groups, &self.users, &self.logs, &self.apps].into_iter().map(Client::budgets)
     }
 
-    /// Returns all groups, without their numbers of members.
+    /// Returns all groups. The groups do not contain the numbers of their members.
     pub async fn groups(&self) -> Result<Vec<Group>, Failure> {
         self.list(&self.groups, Path::at("api/v1/groups").query("limit", PAGE)).await
     }
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     /// If Okta denies access to one group, Beadle parks only the key of this group. If Beadle
-    /// treated this answer 403 as a denied credential, one forbidden group would stop all other
+    /// treated this 403 answer as a denied credential, one forbidden group would stop all other
     /// groups of the directory.
     #[tokio::test(start_paused = true)]
     async fn a_denied_credential_is_told_from_a_forbidden_group() {

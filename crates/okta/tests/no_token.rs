@@ -9,7 +9,7 @@ use beadle_transport::ClientSettings;
 use beadle_transport::testing::Recorder;
 use serde_json::json;
 
-/// Makes the calls that accept an answer 404 about their resource as a valid result. Returns the
+/// Makes the calls for which a 404 answer about their resource is a valid result. Returns the
 /// failure of each call.
 async fn failures(okta: &Okta) -> [(&'static str, Option<Failure>); 4] {
     [

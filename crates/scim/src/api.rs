@@ -293,7 +293,7 @@ mod tests {
     use super::*;
 
     /// If the server denies one group, Beadle parks only the key of this group. If Beadle treated
-    /// the answer 403 as a denied credential, one forbidden group would stop all other groups of
+    /// this 403 answer as a denied credential, one forbidden group would stop all other groups of
     /// the target.
     #[tokio::test(start_paused = true)]
     async fn a_denied_credential_is_told_from_a_forbidden_group() {

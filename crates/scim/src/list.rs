@@ -28,8 +28,8 @@ pub(crate) struct Page {
 const LIST: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
 
 impl Page {
-    /// Returns whether the answer is a page of a list. Another JSON object, such as the error page
-    /// of a proxy, must not look like an empty list.
+    /// Returns whether the answer is a page of a list. Any other JSON object, such as the error
+    /// page of a proxy, must not look like an empty list.
     pub(crate) fn is_list(&self) -> bool {
         let names_list =
             || self.schemas.as_array().is_some_and(|names| names.iter().any(|name| name == LIST));
@@ -76,7 +76,7 @@ pub(crate) struct Rows<T> {
     came: usize,
     /// The largest total in the pages so far, or `None` if no page has a total.
     count: Option<u64>,
-    /// For a list by index: true if the last page had fewer rows than requested.
+    /// True if the client reads the list by index and the last page had fewer rows than requested.
     is_cut: bool,
     pages: usize,
     short: Option<String>,

@@ -101,7 +101,7 @@ impl Writer {
         gone(self.api.send_if(Method::DELETE, &path, None, self.api.as_read(group)).await)
     }
 
-    /// Adds members. The number of members must not exceed the maximum of one request. The result
+    /// Adds members. The number of members must not exceed the maximum for one request. The result
     /// lists the members that the server refused. The server added all other members.
     pub async fn add_members(&self, group: &str, members: &[String]) -> Result<Changed, Failure> {
         let operations = |members: &[String]| -> Result<Vec<Value>, Inexpressible> {
@@ -111,7 +111,7 @@ impl Writer {
         self.change_members(group, members, &operations).await
     }
 
-    /// Removes members. The number of members must not exceed the maximum of one request.
+    /// Removes members. The number of members must not exceed the maximum for one request.
     pub async fn remove_members(&self, group: &str, members: &[String]) -> Result<Changed, Failure> {
         let removal = self.api.dialect().removal;
         let one = |id: &String| -> Result<Value, Inexpressible> {
@@ -259,8 +259,8 @@ impl Writer {
     }
 }
 
-/// Returns whether the server might accept the same request with another body. Another body does
-/// not help if the cause of the refusal is the credential, the rate limit or the address.
+/// Returns whether the server might accept the same request with a different body. A different body
+/// does not help if the cause of the refusal is the credential, the rate limit or the address.
 fn is_about_its_content(error: &TransportError) -> bool {
     matches!(error.status(), Some(400 | 404 | 409 | 422))
 }

@@ -49,7 +49,7 @@ impl SigningKey {
             Kind::Here(key) => Ok(jsonwebtoken::encode(header, claims, key)?),
             #[cfg(feature = "kms")]
             // The SDK's future is large. Without the box, every future that might need a token
-            // would be as large.
+            // would be equally large.
             Kind::Kms { client, key } => kms(client, key, header, claims).boxed().await,
         }
     }

@@ -35,7 +35,7 @@ pub struct InstanceCondition {
     pub modes: BTreeSet<Mode>,
     /// True if a pause applies to the whole instance.
     pub is_paused: bool,
-    /// The number of repositories and groups that are paused separately.
+    /// The number of repositories and groups that have their own pause.
     pub paused_keys: u64,
     /// The start of the latest sweep.
     pub last_sweep: Option<Time>,

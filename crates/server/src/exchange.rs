@@ -18,7 +18,7 @@ pub(crate) async fn exchange(router: axum::Router, request: Request<Body>) -> (r
     (head, String::from_utf8(body.to_vec()).unwrap())
 }
 
-/// Creates a request. If the value of a header is empty, leaves out this header.
+/// Creates a request. Leaves out each header that has an empty value.
 pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 /// The time limit for receiving the headers of a request.
 const HEAD: Duration = Duration::from_secs(10);
 
-/// Serves `router` on the socket until `stop` is cancelled. Then accepts no new connection. Waits
-/// at most `grace` until the open requests have ended.
+/// Serves `router` on the socket until `stop` is cancelled. After that, accepts no new connection,
+/// and waits at most `grace` for the open requests to end.
 pub async fn serve(listener: TcpListener, router: axum::Router, stop: CancellationToken, grace: Duration) {
     let graceful = GracefulShutdown::new();
     let mut builder = Builder::new();
@@ -27,8 +27,8 @@ pub async fn serve(listener: TcpListener, router: axum::Router, stop: Cancellati
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // The usual cause is that the process has no free file descriptor. When another
-                // connection ends, a file descriptor becomes free.
+                // The usual cause of this error is that the process has no free file descriptor.
+                // When another connection ends, a file descriptor becomes free.
                 tracing::error!(%error, "HTTP connection not accepted, retrying");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;

@@ -81,8 +81,8 @@ impl GroupPlanner {
             }],
             mode,
             after: Vec::new(),
-            // If somebody replaced the configured directory, the new directory does not know the
-            // person either. So an operator must approve this change.
+            // The directory might not know the person because somebody has configured a different
+            // directory. So an operator must approve this change.
             stop: is_gone.then(|| format!("{source} no longer has a person with the id {person}")),
             undone: false,
             reaches: 1,

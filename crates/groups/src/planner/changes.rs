@@ -188,8 +188,8 @@ enum Joiner<'a> {
     Created(&'a Person),
 }
 
-/// Returns the text that the plan shows for a joiner: the sign-in name. If the account has another
-/// name, the text also has that name.
+/// Returns the text that the plan shows for a joiner: the sign-in name. If the name of the account
+/// is different, the text also has that name.
 fn label(person: &Person, account: &TargetAccount) -> String {
     match &account.name {
         Some(name) if !name.eq_ignore_ascii_case(&person.login) => format!("{} ({name})", person.login),

@@ -26,7 +26,7 @@ pub(super) struct Difference {
     pub(super) leavers: Vec<TargetAccount>,
     /// The accounts of members who stay because they are in the source groups.
     stay: BTreeSet<String>,
-    /// The accounts that stay but get another role.
+    /// The accounts that stay but get a different role.
     pub(super) roles: Vec<(TargetAccount, Role)>,
     /// Why the loss of a role must wait for an approval. `None` if it does not have to wait.
     pub(super) stop_of_roles: Option<String>,

@@ -12,8 +12,8 @@ use crate::targets::EXTERNAL_GROUP;
 
 /// Returns the risk of changing the connection.
 fn risk(before: &Value) -> Risk {
-    // If another identity provider's group was connected before, its members can lose the access
-    // that this group gives. Otherwise, nobody loses access.
+    // If a different group of the identity provider was connected before, the members of that group
+    // can lose the access that the target's group gives. Otherwise, nobody loses access.
     if before.is_null() { Risk::Exposes } else { Risk::Removes }
 }
 

@@ -57,8 +57,8 @@ impl Directory {
     }
 
     /// Returns the person with exactly this id. Okta also accepts a sign-in name, or a part of this
-    /// name, instead of an id. So this method returns an error if the person in Okta's answer has
-    /// another id.
+    /// name, instead of an id. So this method returns an error if the person in Okta's answer has a
+    /// different id.
     pub(crate) async fn person_with_id(&self, source: &str, id: &str) -> Result<Option<Person>, Failure> {
         match self.source(source)?.person(id).await? {
             Some(found) if found.id != id => {

@@ -20,7 +20,7 @@ enum Answer {
     /// The person keeps the access.
     Stays,
     /// The directory has no person with this id. There are two possible reasons: somebody deleted
-    /// the person at the directory, or somebody configured another directory.
+    /// the person at the directory, or somebody configured a different directory.
     Gone,
     /// Beadle did not ask, or got no answer.
     Unknown,

@@ -30,7 +30,7 @@ pub struct GroupPreview {
     /// The number of planned values that Beadle would also plan with the earlier mappings.
     pub drift: usize,
     /// The plans that have no change but have an unknown part. A retry does not make this part
-    /// known. For example, another group has the name.
+    /// known. For example, another group already has the wanted name.
     pub unknown: Vec<(Key, Plan<()>)>,
     /// The keys of the groups and accounts that get different mappings.
     pub due: Vec<Key>,
@@ -81,8 +81,8 @@ impl GroupPreview {
                     let approvable = Plan { changes: approvable, ..Plan::new(&plan.subject) };
                     self.approvable.push((key.clone(), approvable));
                 }
-                // If `part` is set, the cause is not a failed read: a person has no account at the
-                // target, and this can last for a long time.
+                // If `part` is set, the cause is not a failed read. In that case, a person has no
+                // account at the target, possibly for a long time.
                 let is_failed = |unknown: &&Unknown| unknown.transient && unknown.part.is_none();
                 for unknown in plan.unknowns.iter().filter(is_failed) {
                     let text = format!("{}: {} is unknown: {}", plan.subject, unknown.aspect, unknown.why);
@@ -114,8 +114,9 @@ impl GroupPlanner {
         Ok(preview)
     }
 
-    /// Returns the same planner with other mappings. The planner treats `on_missing_group = "wait"`
-    /// like `"error"`, because a group that does not exist yet must not count as a failed read.
+    /// Returns a copy of the planner that uses these mappings. The copy treats
+    /// `on_missing_group = "wait"` like `"error"`, because a group that does not exist yet must not
+    /// count as a failed read.
     pub(super) fn with(&self, mappings: &Mappings) -> Self {
         let mut mappings = mappings.clone();
         let waiting = mappings.all.iter_mut().filter(|one| one.on_missing_group == OnMissingGroup::Wait);
@@ -208,7 +209,7 @@ fn effect(mapping: &Mapping, group: &str, name: &str) -> (String, bool) {
     (declared(&without_patterns), mapping.protects(group, name))
 }
 
-/// Plans a group with both mappings.
+/// Plans a group with the new planner, and returns the changes that the old planner does not plan.
 async fn caused(old: &GroupPlanner, new: &GroupPlanner, key: &Key) -> Result<Caused, Failure> {
     let plan = new.plan(key, None, Lane::Sweep).await?;
     let mut known = PlannedValues::default();

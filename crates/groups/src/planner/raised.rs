@@ -1,5 +1,5 @@
-//! Plans which members Beadle could remove without an approval if other limits were in force. A
-//! preview writes nothing.
+//! Plans which members Beadle could remove without an approval if the group limits were different.
+//! A preview writes nothing.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ use crate::guard::GroupLimits;
 use crate::mapping::GroupKey;
 
 impl GroupPlanner {
-    /// Plans these groups with other limits. The result contains only the changes that need an
-    /// approval with the limits of this planner, but no approval with `limits`.
+    /// Plans these groups with `limits`. The result contains only the changes that need an approval
+    /// with the limits of this planner, but no approval with `limits`.
     pub async fn preview_limits(&self, limits: GroupLimits, keys: &[Key]) -> Result<GroupPreview, Failure> {
         let keys: BTreeSet<GroupKey> = keys.iter().filter_map(|key| key.id().parse().ok()).collect();
         let mut preview = GroupPreview::default();

@@ -263,8 +263,8 @@ pub trait StopNote: Send + Sync {
         true
     }
     /// Returns whether the plan removes this account from the group without an approval. There are
-    /// also accounts that the plan neither wants nor removes. They stay, because their removal
-    /// waits for an approval or because Beadle does not know their owner.
+    /// also accounts that the plan neither wants nor removes. Such accounts stay, because their
+    /// removal waits for an approval or because Beadle does not know their owner.
     fn takes_out(&self, account: &str) -> bool {
         !self.wants(account)
     }
@@ -282,9 +282,9 @@ pub trait TargetWriter: Send + Sync + 'static {
     }
     /// Creates a group. If Beadle has already created a group with the same id, returns that group.
     async fn create(&self, new: &NewGroup<'_>) -> Result<TargetGroup, Failure>;
-    /// Renames a group without creating a new one. If the target then shows another name than the
-    /// given name, returns the name that the target shows. `waiting` contains the groups that wait
-    /// for a name, by id. Some of these groups come from the notes of other processes.
+    /// Renames a group without creating a new one. If the target then shows a name that differs
+    /// from the given name, returns the name that the target shows. `waiting` contains the groups
+    /// that wait for a name, by id. Some of these groups come from the notes of other processes.
     async fn rename(
         &self,
         group: &str,

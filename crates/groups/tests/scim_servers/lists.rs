@@ -49,8 +49,8 @@ async fn people_are_found_where_external_ids_cannot_be_asked_for() {
     for quirk in [Quirk::ExternalIdRefused, Quirk::ExternalIdFindsNobody, Quirk::FiltersIgnored] {
         let stage = generic(std::slice::from_ref(&quirk)).await;
         assert!(stage.finds(4).await, "{quirk:?}");
-        // An account with this name but another id belongs to another person. Beadle must notice
-        // this with each way to find the account.
+        // An account with this name but a different id belongs to another person. Beadle must
+        // notice this with each way to find the account.
         stage.sim.patch(&json!({ "users": { id(5): { "externalId": "00u-other" } } }));
         assert!(matches!(stage.find(5).await, Ok(Found::Another(_))), "{quirk:?}");
         // The list shows an old name of an account.
@@ -79,8 +79,8 @@ async fn a_server_that_ignores_filters_shows_no_strangers_as_members() {
     assert!(failure.text.contains("members = \"group\""), "{failure}");
     let probed = stage.scim.0.probe().await.unwrap();
     assert!(probed.contradicts(), "{probed:?}");
-    // The probe also tests the other way to read members. The other way does not work at this
-    // server, so the probe must not recommend it.
+    // The probe also tests the way to read members that the dialect does not use. That way does not
+    // work at this server, so the probe must not recommend it.
     let stage = generic(&[Quirk::FiltersIgnored, Quirk::ShowsMembers(0)]).await;
     let probed = stage.scim.0.probe().await.unwrap();
     assert!(!probed.contradicts(), "{probed:?}");

@@ -234,7 +234,8 @@ async fn nobody_is_put_back_whom_the_plan_takes_out_and_whoever_waits_for_an_app
     assert!(failure.text.contains("2 members left the group g1"), "{failure}");
     assert_eq!(stage.held("g1"), 17);
     assert!(stage.writer.stopped().is_none());
-    // Without an approval, the same members stay, even if the plan does not want them.
+    // If the removal of these two members has no approval, they stay, even if the plan does not
+    // want them.
     let stage = generic(&[]).await;
     let kept = Kept { unwanted: vec![id(7), id(8)], ..Kept::default() };
     stage.members("g1").await;

@@ -84,7 +84,7 @@ impl Stage {
             let id = row.key.id().trim_start_matches("corp/").to_owned();
             come.insert(id, names.collect::<BTreeSet<String>>());
         }
-        // The next sweep must begin at another time.
+        // The next sweep must begin at a later time.
         self.clock.jump(60_000);
         (come, self.corp.calls().len())
     }

@@ -1,5 +1,5 @@
-//! The probe compares a server with its configuration. The probe uses the server's description of
-//! itself, its present behaviour, and its behaviour at earlier probes.
+//! The probe compares a server with its configuration in Beadle. The probe uses the server's
+//! description of itself, the server's present behaviour, and the behaviour at earlier probes.
 
 mod write;
 

@@ -38,8 +38,8 @@ pub struct IntakeLimits {
     pub in_flight: u64,
     /// The time limit for receiving a whole body.
     pub slow: Duration,
-    /// The maximum time for which the sender can stop in the middle of a body. After that time, the
-    /// memory of the body becomes free for other bodies.
+    /// The maximum time that Beadle waits for more data in the middle of a body. After that time,
+    /// the memory of the body becomes free for other bodies.
     pub silence: Duration,
     /// The maximum time that a request waits for enough free memory for its body.
     pub patience: Duration,

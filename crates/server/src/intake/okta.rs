@@ -69,8 +69,8 @@ async fn receive(
     let verified = okta::receive(sender, body, intake.clock.now())?;
     let all_marks = verified.events.iter().flat_map(|(_, marks)| marks);
     let span = delivery_span::begin(&verified.delivery, all_marks, started);
-    // Beadle stores the events before the delivery. If the process ends between these two steps,
-    // Okta sends the delivery again. Beadle does not store an event twice.
+    // Beadle stores the events before it stores the delivery. If the process ends between these two
+    // steps, Okta sends the delivery again. Beadle does not store an event twice.
     let events = verified.events.into_iter();
     let events = events.map(|(event, marks)| (event, delivery_span::mark(&span, marks)));
     let events = events.map(|(event, marks)| async move {

@@ -168,8 +168,8 @@ async fn a_store_that_hangs_is_answered_before_the_sender_gives_up() {
     let listener = Listener::new(limits);
     let lock = rusqlite::Connection::open(listener.folder.path().join("beadle.db")).unwrap();
     lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
-    // Another process holds the lock. Without the limit, the store would wait for it longer than
-    // this time.
+    // Another process holds the lock on the store. Without the time limit, the store would wait for
+    // this lock longer than `patience`.
     let patience = Duration::from_secs(5);
     let answer = tokio::time::timeout(patience, listener.github(&[], BODY)).await;
     let (status, head, text) = answer.expect("the sender gets an answer");

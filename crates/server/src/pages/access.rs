@@ -1,4 +1,4 @@
-//! The rules for readers of the pages. Also defines the headers that restrict what a browser does
+//! Defines the rules for readers of the pages, and the headers that restrict what a browser does
 //! with a page.
 
 use std::net::IpAddr;
@@ -62,7 +62,7 @@ impl Access {
         Self { token, is_loopback: address.is_loopback() }
     }
 
-    /// Returns a refusal if the caller must not read. Otherwise, returns `None`.
+    /// Returns a refusal if the caller is not allowed to read. Otherwise, returns `None`.
     pub(super) fn refusal(&self, headers: &HeaderMap, wanted: Wanted) -> Option<Response> {
         if wanted == Wanted::Page && !self.is_loopback {
             return Some((StatusCode::FORBIDDEN, NOT_LOOPBACK).into_response());
@@ -72,9 +72,9 @@ impl Access {
                 let is_missing = !self.shows_token(headers);
                 is_missing.then(|| (StatusCode::UNAUTHORIZED, UNAUTHORISED).into_response())
             }
-            // No token is needed here. The host name of a website could resolve to the address of
-            // this machine. The website could then read the answers in the operator's browser. So
-            // the function checks the host name in the header.
+            // This caller needs no token. The host name of a website could resolve to the address
+            // of this machine. The website could then read the answers in the operator's browser.
+            // So the function checks the host name in the header.
             None if names_this_machine(headers) => None,
             None => Some((StatusCode::FORBIDDEN, FOREIGN_HOST).into_response()),
         }

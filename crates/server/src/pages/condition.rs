@@ -19,7 +19,8 @@ pub(super) use beadle_engine::KeyCondition as Condition;
 pub(super) struct Thing {
     /// The key.
     pub(super) key: Key,
-    /// The readable name, such as `acme/widgets`. If no run has found the name, this is the key.
+    /// The readable name, such as `acme/widgets`. If no run has found the name, this field contains
+    /// the key.
     pub(super) subject: String,
     /// The state.
     pub(super) state: Condition,
@@ -72,10 +73,11 @@ impl Thing {
     }
 }
 
-/// The maximum number of states in memory at the same time. The listed things do not count.
+/// The maximum number of states in memory at the same time. The things that a list returns do not
+/// count.
 const PAGE: u32 = 1000;
 
-/// What the queue and the holds show about keys, beside the states of their last runs.
+/// What the queue and the holds show about keys, in addition to the states of their last runs.
 pub(super) struct Trouble {
     /// The queue rows of the parked keys and of the failing keys.
     rows: HashMap<Key, Row>,
@@ -141,7 +143,7 @@ pub(super) async fn things(
 /// attention. If none of them needs attention, keeps only one.
 fn sorted(mut things: Vec<Thing>) -> Vec<Thing> {
     // Until the next sweep, two keys have the same name: the key of a new repository, and the key
-    // that created this repository. Only the first of these keys has a number as its id.
+    // that created this repository. Only the key of the new repository has a number as its id.
     things.sort_by_cached_key(|thing| {
         let name = (thing.key.instance().to_owned(), thing.subject.to_lowercase());
         let is_no_id = thing.key.id().parse::<u64>().is_err();

@@ -40,7 +40,7 @@ pub(super) fn values(change: &Change<()>, lines: &LinesOf<'_>) -> Html {
     short_list(change.fields.iter().map(|field| value((change, field), field.risk.as_str(), lines)), FIELDS)
 }
 
-/// Returns whether the pages cut a text of a change or leave out a value.
+/// Returns whether the pages truncate a text of a change or leave out one of its values.
 pub fn is_cut(change: &Change<()>) -> bool {
     let is_cut = |field: &Field| {
         is_very_long(&field.name)
@@ -119,8 +119,8 @@ pub(super) fn detail(detail: &Detail, lines: &LinesOf<'_>) -> Html {
     }
 }
 
-/// Returns the policy generation that asked for a change, and its author. The generation is a link to
-/// the journal entries about it.
+/// Returns the policy generation that asked for a change, and its author. The generation is a link
+/// to the journal entries about this generation.
 pub(super) fn policy(generation: &str, known: Option<&PolicyInForce>) -> Html {
     let entries = Link::to("/journal").with("kind", "policy").with("text", generation);
     let by = known.map(|policy| {

@@ -34,7 +34,7 @@ pub struct OrganisationFacts {
     pub unreadable_waivers: Vec<String>,
 }
 
-/// An exemption of some keys of some repositories until a time.
+/// An exemption for some keys of some repositories. It ends at a certain time.
 #[derive(Clone, Debug, Serialize)]
 pub struct WaiverFacts {
     /// The code of the waiver.
@@ -43,7 +43,7 @@ pub struct WaiverFacts {
     pub keys: Vec<String>,
     /// The names of the repositories, or globs that match them.
     pub repositories: Vec<String>,
-    /// The end of the waiver.
+    /// The time at which the waiver ends.
     pub until: Time,
     /// The reason for the exemption.
     pub reason: String,
@@ -72,7 +72,7 @@ pub struct CoveringWaivers {
 pub struct AskedLine {
     /// The organisation of the policy.
     pub organisation: String,
-    /// The generation of the policy. The same line can have another text in another generation.
+    /// The generation of the policy. The same line can have a different text in each generation.
     pub generation: String,
     /// The file and the number of the line.
     pub at: PolicyLocation,
@@ -88,7 +88,7 @@ pub struct LineFacts {
     pub link: Option<String>,
 }
 
-/// A list of the policy. A change removes an entry because this list does not have the entry.
+/// A list in the policy. A change removes an entry because this list does not have the entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AbsentFacts {
     /// The path of the list, such as `teams`.
@@ -97,13 +97,13 @@ pub struct AbsentFacts {
     pub lacks: String,
 }
 
-/// The policies behind a write of the journal.
+/// The policies behind a write that is in the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WriteFacts {
-    /// The policy in force during the write. `None` if the journal does not have its entry.
+    /// The policy in force during the write. `None` if the journal has no entry about this policy.
     pub policy: Option<PolicyInForce>,
-    /// The earlier policy that first asked for the change. `None` if there is none, or if the
-    /// journal does not have its entry.
+    /// The earlier policy that first asked for the change. `None` if there is no such policy, or if
+    /// the journal has no entry about it.
     pub first: Option<PolicyInForce>,
     /// Maps the name of each removed value to the line that last declared the removed entry.
     pub declared: BTreeMap<String, DeclaredFacts>,
@@ -112,12 +112,13 @@ pub struct WriteFacts {
 /// The policies that asked for a held change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HoldFacts {
-    /// The policy of the latest plan. `None` if the journal does not have its entry.
+    /// The policy of the latest plan. `None` if the journal has no entry about this policy.
     pub policy: Option<PolicyInForce>,
-    /// The earlier generation that first asked for the change. `None` if there is none, or if it is
-    /// not known.
+    /// The earlier generation that first asked for the change. `None` if there is no such
+    /// generation, or if it is not known.
     pub first_asked: Option<String>,
-    /// The policy of the generation `first_asked`. `None` if the journal does not have its entry.
+    /// The policy of the generation `first_asked`. `None` if the journal has no entry about this
+    /// policy.
     pub first: Option<PolicyInForce>,
 }
 
@@ -199,7 +200,7 @@ pub struct HeldPolicy {
     pub approved_by: Option<String>,
 }
 
-/// Equal changes of several repositories.
+/// Identical changes of several repositories.
 #[derive(Clone, Debug, Serialize)]
 pub struct HeldChanges {
     /// The most severe risk of the changes.
@@ -257,7 +258,7 @@ pub struct PullFacts {
     pub number: u64,
     /// The commit that was checked.
     pub head: String,
-    /// The end of the check.
+    /// The time at which the check ended.
     pub checked: Time,
     /// How the check ended, such as `success`.
     pub conclusion: String,
@@ -300,7 +301,7 @@ pub struct MergeFacts {
     pub changed_groups: u64,
     /// The number of values that drifted before the merge. The sums do not include these values.
     pub drift: u64,
-    /// The names of the repositories with such values. This list is empty on a page with several
+    /// The names of the repositories with drifted values. This list is empty on a page with several
     /// pull requests, and if the names are not known.
     pub drifted: Vec<String>,
     /// The number of further names that `drifted` does not contain.

@@ -10,8 +10,8 @@ use beadle_engine::{Time, is_deceptive};
 
 use super::link::Link;
 
-/// The maximum length of a text, in characters. Beadle cuts a longer text, and the page shows how
-/// many characters are missing. A page can have hundreds of texts, and must stay small.
+/// The maximum length of a text, in characters. Beadle truncates a longer text, and the page shows
+/// how many characters are missing. A page can have hundreds of texts, and must stay small.
 const LONGEST: usize = 500;
 
 /// The maximum length, in characters, of a text that is rare on a page, or that a page must show
@@ -194,18 +194,18 @@ fn encoded(text: &str) -> String {
     out
 }
 
-/// Returns a text as HTML, and cuts a long text.
+/// Returns a text as HTML. Truncates a long text.
 pub(super) fn text(shown: impl Display) -> Html {
     cut(&shown.to_string(), LONGEST)
 }
 
-/// Returns a text as HTML. Cuts only a very long text. A page uses this function for rare texts,
-/// such as errors.
+/// Returns a text as HTML. Truncates only a very long text. A page uses this function for rare
+/// texts, such as errors.
 pub(super) fn long_text(shown: impl Display) -> Html {
     cut(&shown.to_string(), LONGEST_ALONE)
 }
 
-/// Returns whether [`long_text`] cuts a text.
+/// Returns whether [`long_text`] truncates a text.
 pub(super) fn is_very_long(text: &str) -> bool {
     text.chars().nth(LONGEST_ALONE).is_some()
 }
@@ -245,7 +245,7 @@ pub(super) fn input(name: &'static str, value: &str) -> Html {
     input_of("<input type=\"search\"", name, value)
 }
 
-/// Returns a field of a form that a browser does not show.
+/// Returns a hidden form field. A browser does not show this field.
 pub(super) fn hidden(name: &'static str, value: &str) -> Html {
     input_of("<input type=\"hidden\"", name, value)
 }

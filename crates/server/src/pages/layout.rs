@@ -43,7 +43,7 @@ pub(super) fn page(title: &str, current: &str, content: Vec<Html>) -> String {
 
 /// Returns a whole page like [`page`]. Adds the script that replaces the values of the page. A
 /// browser replaces each piece of the content as a whole. So the number of pieces must be the same
-/// for each load of an address.
+/// each time that a browser loads the address.
 pub(super) fn live_page(title: &str, current: &str, live: &LivePage, content: Vec<Html>) -> String {
     let heading = element(Tag::H1, &[], [text(title)]);
     let notice = [Attribute::Id("live-notice"), Attribute::Class("notice"), Attribute::Role("status")];

@@ -66,7 +66,7 @@ impl Lines {
         Self { known, ..Self::default() }
     }
 
-    /// For each entry that these changes remove, adds the list of the policy that does not have the
+    /// For each entry that these changes remove, adds the policy's list that does not have the
     /// entry. `find` returns the list for one value.
     pub(super) fn with_absent(
         mut self,
@@ -181,7 +181,7 @@ fn value(change: &Change<()>, field: &Field) -> ChangedValue {
     [change.aspect.clone(), change.what.clone(), field.name.clone(), field.after.to_string()]
 }
 
-/// Returns the changes of held changes.
+/// Returns the change of each hold.
 pub(super) fn changes_of_holds<'a>(holds: impl IntoIterator<Item = &'a Hold>) -> Vec<&'a Change<()>> {
     holds.into_iter().map(|hold| &hold.change).collect()
 }

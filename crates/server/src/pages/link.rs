@@ -27,7 +27,7 @@ impl Link {
 
     /// Returns the address of a line on a page of another server, such as
     /// `https://github.com/acme/admin/blob/COMMIT/settings.yml#L2`. Returns `None` if
-    /// [`Self::outside`] refuses the address, or if it names no line.
+    /// [`Self::outside`] refuses the address, or if the address names no line.
     pub(super) fn outside_line(address: &str) -> Option<Self> {
         let (page, line) = address.rsplit_once("#L")?;
         let line: u32 = line.parse().ok()?;

@@ -103,8 +103,8 @@ fn hash(values: &impl Serialize) -> u64 {
     hasher.finish()
 }
 
-/// Returns whether a look at this time is new enough. A look in the future is not new enough,
-/// because the clock was ahead at that time.
+/// Returns whether a look at this time is new enough. A look whose time is in the future is not new
+/// enough, because the clock was ahead at that time.
 fn is_fresh(at: Option<Time>, now: Time) -> bool {
     at.is_some_and(|at| at <= now && now.since(at) < PERIOD)
 }

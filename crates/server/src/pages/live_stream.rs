@@ -1,5 +1,5 @@
-//! `/live`: server-sent events. An event tells an open page that its values changed. It contains
-//! none of these values, so the browser loads the page again.
+//! `/live`: server-sent events. An event tells an open page that its values changed. The event
+//! contains none of these values, so the browser loads the page again.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -28,7 +28,8 @@ const STEP: Duration = Duration::from_secs(1);
 /// then, Beadle also sends an empty event. If the session ends in this process, Beadle does not
 /// wait for the check, and ends the events immediately.
 const PULSE: u32 = 15;
-/// The time that a browser waits before it asks again. This time begins when the events end.
+/// The time that a browser waits before it asks for events again. This time begins when the events
+/// end.
 const RETRY: Duration = Duration::from_secs(5);
 /// The maximum length of the version that a browser sends.
 const LONGEST: usize = 64;
@@ -65,8 +66,8 @@ async fn subscribe(
     headers: HeaderMap,
     visitor: Option<Extension<Visitor>>,
 ) -> Response {
-    // Without this check, another website could occupy all places by using this address for many
-    // images.
+    // Without this check, another website could use this address for many images, and so occupy all
+    // places for open pages.
     if headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin") {
         return (StatusCode::FORBIDDEN, "only a page of this listener gets events\n").into_response();
     }
@@ -78,7 +79,7 @@ async fn subscribe(
     let Some(place) = source.live.places.take(person) else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many pages are open\n").into_response();
     };
-    // When a browser asks again, it sends the id of the latest event that it received.
+    // When a browser asks for events again, it sends the id of the latest event that it received.
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let version = last.map_or(asked.version, str::to_owned);
     if version.len() > LONGEST {
@@ -163,7 +164,7 @@ impl Reader {
             if self.steps >= PULSE {
                 self.steps = 0;
                 // If Beadle does not know whether the person has the right to read, the browser
-                // asks again later.
+                // asks for events again later.
                 let may_read = self.may_read().await?;
                 let event = if may_read { Event::default().comment("no news") } else { self.last_event() };
                 return Some((event, self));
@@ -196,7 +197,7 @@ impl Reader {
     }
 
     /// Returns the last event, which reports that the session ended. After this event, the browser
-    /// must not ask again.
+    /// must not ask for events again.
     fn last_event(&mut self) -> Event {
         self.over = true;
         Event::default().event("end").data("session")

@@ -130,14 +130,14 @@ impl Pages {
         let router = routes.fold(axum::Router::new(), |router, (path, route)| router.route(path, route));
         let turns = Arc::new(Semaphore::new(TURNS));
         let router = router.route_layer(from_fn_with_state(turns, wait_for_turn));
-        // A sign-in waits for the provider, so it must not occupy a turn.
+        // A sign-in waits for the provider, so a sign-in must not occupy a turn.
         let router = match &self.sign_in {
             Some(sign_in) => {
                 router.merge(signed_in::router(sign_in.clone())).merge(operating::router(sign_in.clone()))
             }
             None => router,
         };
-        // A stream of events continues for hours, so it must not occupy a turn either.
+        // A stream of events continues for hours, so such a stream must not occupy a turn.
         let router = router.merge(live_stream::router(self.live.clone(), self.sign_in.clone()));
         // The answer to an unknown path is 404 for everybody.
         router.route_layer(from_fn_with_state(self.clone(), guard)).with_state(self)
@@ -161,8 +161,8 @@ impl Pages {
         Some(response)
     }
 
-    /// Returns a refusal if a program must not read the records of the tasks. Otherwise, returns
-    /// `None`. A program needs no session, because the commands also read these records.
+    /// Returns a refusal if a program is not allowed to read the records of the tasks. Otherwise,
+    /// returns `None`. A program needs no session, because the commands also read these records.
     pub fn api_refusal(&self, headers: &HeaderMap) -> Option<Response> {
         self.access.refusal(headers, Wanted::Json)
     }
@@ -186,8 +186,8 @@ impl Pages {
         }
     }
 
-    /// Returns a refusal if the caller must not use the listener's addresses for programs. A caller
-    /// must run on the same machine or send the token.
+    /// Returns a refusal if the caller is not allowed to use the listener's addresses for programs.
+    /// A caller must run on the same machine or send the token.
     pub(crate) fn program_refusal(&self, headers: &HeaderMap) -> Option<Response> {
         self.access.refusal(headers, Wanted::Json)
     }
@@ -317,7 +317,8 @@ impl Pages {
     }
 }
 
-/// Adds headers to an answer of the operator listener. These headers limit the browser.
+/// Adds headers to an answer of the operator listener. These headers restrict what the browser does
+/// with the answer.
 pub(crate) async fn hardened(mut response: Response) -> Response {
     // A page already has these headers, together with the headers for its forms and its script.
     if !response.headers().contains_key(header::CONTENT_SECURITY_POLICY) {
@@ -336,7 +337,8 @@ async fn wait_for_turn(State(turns): State<Arc<Semaphore>>, request: Request, ne
     }
 }
 
-/// Refuses a caller that has no right to read. Limits the browser with headers in each answer.
+/// Refuses a caller that has no right to read. Adds headers that restrict what the browser does
+/// with each answer.
 async fn guard(State(pages): Shared, request: Request, next: Next) -> Response {
     let (mut head, body) = request.into_parts();
     let is_api = head.uri.path().starts_with("/api/");

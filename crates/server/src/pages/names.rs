@@ -14,7 +14,7 @@ pub(super) async fn names(store: &dyn Store, keys: BTreeSet<&Key>) -> Result<Nam
     Ok(states.into_iter().map(|(key, state)| (key.to_string(), state.subject)).collect())
 }
 
-/// Returns the keys that are paused separately. The other pauses are for an organisation or a
+/// Returns the keys that have their own pause. All other pauses apply to a whole organisation or
 /// target.
 pub(super) fn paused_keys(pauses: &[Pause]) -> Vec<Key> {
     pauses.iter().filter_map(|pause| pause.scope.parse().ok()).collect()

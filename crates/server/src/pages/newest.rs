@@ -57,7 +57,7 @@ pub(super) async fn newest_of(
     is_wanted: &(dyn Fn(&Entry) -> bool + Send + Sync),
 ) -> Result<Newest, StoreError> {
     let key = Some(key.to_owned()).filter(|key| !key.is_empty());
-    // Not every store can handle a greater number.
+    // Not every store can handle a number greater than `i64::MAX`.
     let before = before.map(|before| before.min(i64::MAX.unsigned_abs()));
     // If few entries have this kind, a store without an index would read the whole journal.
     let of_store = kind.filter(|_| store.has_index_of_kinds());

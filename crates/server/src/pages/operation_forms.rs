@@ -87,8 +87,8 @@ pub(super) fn pause_form(visitor: Option<&Visitor>, scope: &ScopeRequest) -> Htm
     post(PAUSE_PATH, visitor, fields, "Pause")
 }
 
-/// Returns the form that pauses one organisation or one target. A person chooses it from these
-/// lists.
+/// Returns the form that pauses one organisation or one target. A person chooses the organisation
+/// or target from these lists.
 pub(super) fn pause_choice(visitor: Option<&Visitor>, organisations: &[String], targets: &[String]) -> Html {
     let Some(visitor) = may(visitor, Role::Operator) else { return Html::default() };
     let of = |kind: &str, names: &[String]| {

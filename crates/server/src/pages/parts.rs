@@ -15,8 +15,8 @@ const OPEN: usize = 5;
 /// The number of names that a folded list shows.
 const FIRST: usize = 3;
 
-/// The maximum number of rows in a table. Because of this limit, a page stays small. A list that
-/// continues on further pages has fewer rows on each page.
+/// The maximum number of rows in a table. Because of this limit, a page stays small. If a list
+/// continues on further pages, each page has fewer rows than this number.
 const ROWS: usize = 150;
 
 /// Returns a section with its heading.
@@ -31,7 +31,7 @@ pub(super) fn paragraph(content: impl IntoIterator<Item = Html>) -> Html {
 }
 
 /// Returns a table. The first cell of each row is the title of the row. If there are no rows,
-/// returns the sentence `empty`. Cuts a long table, and shows how many rows are missing.
+/// returns the sentence `empty`. Truncates a long table, and shows how many rows are missing.
 pub(super) fn table(
     caption: &'static str,
     columns: &[&'static str],
@@ -86,7 +86,7 @@ pub(super) fn facts(facts: Vec<(&'static str, Html)>) -> Html {
     element(Tag::Dl, &[], pairs)
 }
 
-/// Returns a list of items. Cuts a long list, and shows how many items are missing.
+/// Returns a list of items. Truncates a long list, and shows how many items are missing.
 pub(super) fn list(items: impl IntoIterator<Item = Html>) -> Html {
     short_list(items, ITEMS)
 }
@@ -103,8 +103,8 @@ pub(super) fn short_list(items: impl IntoIterator<Item = Html>, most: usize) -> 
 }
 
 /// Returns the number of things, such as `170 repositories`, and the names of the things. Each name
-/// has its HTML. Folds a long list, and shows only its first names. `left_out` is the number of
-/// further names that the list does not contain.
+/// comes with its HTML. Folds a long list, and shows only its first names. `left_out` is the number
+/// of further names that the list does not contain.
 pub(super) fn folded<'a>(
     count: &str,
     names: impl IntoIterator<Item = (&'a str, Html)>,
@@ -255,7 +255,7 @@ pub(super) fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Returns a form that loads a page again with other values in its query.
+/// Returns a form that loads a page again with different values in its query.
 pub(super) fn filter(action: &'static str, controls: Vec<Html>) -> Html {
     let button = element(Tag::Button, &[], [text("Show")]);
     element(Tag::Form, &[Attribute::Action(action)], controls.into_iter().chain([button]))

@@ -16,7 +16,7 @@ use crate::sign_in::Visitor;
 /// The number of codes that the page shows. The form contains all of them.
 const CODES: usize = 10;
 
-/// An approval that a person sent and did not confirm yet.
+/// An approval that a person has sent but has not confirmed yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AskedApproval<'a> {
     /// The codes of the groups, or the digest of the change.
@@ -28,7 +28,8 @@ pub(super) struct AskedApproval<'a> {
 }
 
 /// Returns the content of the page: the changes that Beadle would write, and the form that confirms
-/// the approval. Equal changes have one row. If the page cannot show all changes, it has no form.
+/// the approval. Identical changes share one row. If the page cannot show all changes, it has no
+/// form.
 pub(super) fn content(holds: &[Hold], visitor: &Visitor, asked: AskedApproval<'_>) -> Vec<Html> {
     let groups = equal_changes(holds);
     let changes = table_of(
@@ -102,14 +103,14 @@ fn form(visitor: &Visitor, asked: AskedApproval<'_>, changes: usize) -> Html {
     element(Tag::Form, &[Attribute::Action(CONFIRMATION_PATH), Attribute::Method("post")], fields)
 }
 
-/// Groups the changes with exactly the same values. The groups with the gravest risk come first. Of
-/// the groups with the same risk, the group with the most changes comes first.
+/// Puts changes with exactly the same values into one group. The groups with the gravest risk come
+/// first. If groups have the same risk, the group with the most changes comes first.
 fn equal_changes(holds: &[Hold]) -> Vec<Vec<&Hold>> {
     let mut found: BTreeMap<String, Vec<&Hold>> = BTreeMap::new();
     for hold in holds {
         // The field `after` contains no values: it contains positions of other changes in a plan.
         let change = Change { after: Vec::new(), ..hold.change.clone() };
-        // A change that is not equal to any other one has its own row.
+        // A change that differs from all other changes has its own row.
         let values = serde_json::to_string(&change).unwrap_or_else(|_| hold.digest.clone());
         found.entry(format!("{} {values}", hold.key.kind())).or_default().push(hold);
     }
@@ -121,8 +122,8 @@ fn equal_changes(holds: &[Hold]) -> Vec<Vec<&Hold>> {
     groups
 }
 
-/// Returns the row of equal changes: the change with all its values, and the names of all
-/// repositories or groups.
+/// Returns the row of identical changes. The row has the change with all its values, and the names
+/// of all repositories or groups.
 fn row(equal: &[&Hold]) -> Vec<Html> {
     let change = equal.first().map(|hold| detail::change(&hold.change, &LinesOf::default()));
     let count = match equal.first().map(|hold| hold.key.kind()) {
@@ -146,7 +147,7 @@ fn risks(holds: &[Hold]) -> String {
 }
 
 /// Returns the number of repositories, organisations and groups that Beadle would write to. If the
-/// changes reach further repositories, also returns their number.
+/// changes reach further repositories, also returns the number of these repositories.
 fn places(holds: &[Hold]) -> String {
     let mut keys: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for hold in holds {

@@ -54,7 +54,8 @@ pub(super) fn waiver_form(visitor: Option<&Visitor>, values: WaiverValues<'_>, k
 
 /// Returns the form for the changes with this code. Returns nothing if the person has no right to
 /// decide, or if the form cannot change the decision. `decision` is the present decision, and
-/// `changes` is the number of changes. `can_approve` is false if nobody can approve them on a page.
+/// `changes` is the number of changes. `can_approve` is false if nobody can approve the changes on
+/// a page.
 pub(super) fn ruling_form(
     visitor: Option<&Visitor>,
     (code, changes): (&str, usize),
@@ -86,7 +87,7 @@ pub(super) fn approval_form(visitor: Option<&Visitor>, codes: &str, changes: usi
     form_of(visitor, codes, vec![ruling_button("approve", "primary", &name)])
 }
 
-/// Returns a button that sends a decision. `class` is its look.
+/// Returns a button that sends a decision. `class` is the CSS class of the button.
 fn ruling_button(ruling: &'static str, class: &'static str, name: &str) -> Html {
     let attributes = [Attribute::Class(class), Attribute::Name("ruling"), Attribute::Value(ruling)];
     element(Tag::Button, &attributes, [text(name)])
@@ -96,7 +97,7 @@ fn ruling_button(ruling: &'static str, class: &'static str, name: &str) -> Html 
 fn form_of(visitor: &Visitor, codes: &str, buttons: Vec<Html>) -> Html {
     let fields = [
         // If a person presses Enter in the field for the reason, a browser presses the first
-        // button. The first button is disabled, so the key decides nothing.
+        // button. The first button is disabled, so the Enter key decides nothing.
         element(Tag::Button, &[Attribute::Disabled, Attribute::Hidden], []),
         hidden("code", codes),
         // The form contains the time of the request, because Beadle might hold the changes again

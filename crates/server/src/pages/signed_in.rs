@@ -257,7 +257,8 @@ async fn show_waiver(
     Query(asked): Query<Form>,
 ) -> Response {
     let Some(Extension(visitor)) = sender else { return nobody(Wanted::Page) };
-    // The page contains the token of the session. So another website must not choose its values.
+    // The page contains the token of the session. So another website must not choose the values on
+    // the page.
     let site = headers.get("sec-fetch-site");
     if site.is_some_and(|site| site != "same-origin" && site != "none") {
         let why = "open the form of a waiver from the page of the repository";

@@ -84,8 +84,8 @@ fn silent(preview: &UndoPreview) -> Html {
     paragraph([text(format!("In {which}, the undo has nothing to change."))])
 }
 
-/// Returns the content of the page. The changes that give access come first. Equal changes of several
-/// repositories have one row.
+/// Returns the content of the page. The changes that give access come first. Identical changes of
+/// several repositories share one row.
 pub(super) fn content(preview: &UndoPreview, visitor: &Visitor) -> Vec<Html> {
     let count = writes(preview);
     let sum = counted(count, "change", "changes");

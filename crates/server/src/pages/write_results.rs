@@ -73,7 +73,7 @@ fn end(detail: &Detail) -> String {
             format!("unknown whether it was started: {}", result.why)
         }
         Detail::NotDispatched(result) => format!("not started: {}", result.why),
-        // Another version wrote the result.
+        // Another version of Beadle wrote the result.
         _ => "unknown whether it was written".to_owned(),
     }
 }

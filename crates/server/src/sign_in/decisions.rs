@@ -39,8 +39,8 @@ pub struct DecisionDone {
 pub enum DecisionEnd {
     /// The decision is stored.
     Done(DecisionDone),
-    /// Nothing is stored, because the person must confirm the decision first. The list has the held
-    /// changes that the decision is about.
+    /// Nothing is stored, because the person must confirm the decision first. The list contains the
+    /// held changes that the decision applies to.
     Unconfirmed(Vec<Hold>),
 }
 
@@ -66,8 +66,8 @@ pub struct WaiverDone {
     pub code: String,
     /// The end of the waiver.
     pub until: Time,
-    /// How many of the waiver's keys the policy does not declare for the repository. `None` if
-    /// Beadle could not compare the keys with the policy.
+    /// The number of the waiver's keys that the policy does not declare for the repository. `None`
+    /// if Beadle could not compare the keys with the policy.
     pub undeclared: Option<usize>,
 }
 
@@ -80,7 +80,7 @@ pub enum DecisionRefusal {
     Forbidden(String),
     /// No held change has the code.
     NotFound(String),
-    /// Either the changes are no longer the changes that the person saw, or somebody has already
+    /// The changes are different from the changes that the person saw, or somebody has already
     /// decided about them.
     Conflict(String),
     /// The decision is stored for only a part of the changes. The text contains the number of these

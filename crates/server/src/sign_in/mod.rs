@@ -179,8 +179,8 @@ impl SignIn {
 
     /// Begins a sign-in. Returns the address at the provider, and the header that sets the cookie.
     pub(crate) async fn begin(&self, headers: &HeaderMap) -> Result<(String, HeaderValue), Problem> {
-        // Without this check, a website with 60 images could reach the limit of sign-ins for all
-        // people.
+        // Without this check, a website with 60 images could use up all sign-ins that are allowed
+        // in a minute.
         if !is_opened(headers) {
             return Err(Problem::Embedded);
         }

@@ -70,7 +70,7 @@ pub enum Operation {
         /// The scope that contains the values.
         scope: ScopeRequest,
     },
-    /// Make due all keys that have this name.
+    /// Make all keys with this name due.
     Retry {
         /// The key, or the name of a repository or a group.
         name: String,
@@ -98,7 +98,7 @@ pub enum Operation {
         request: UndoRequest,
         /// The code of the plan that the person saw.
         plan: String,
-        /// The reason for the journal. `None` if the person gave none.
+        /// The reason for the journal. `None` if the person gave no reason.
         reason: Option<String>,
     },
 }
@@ -159,8 +159,8 @@ pub struct UndoPreview {
     pub request: UndoRequest,
     /// The plans. Each plan has its key.
     pub plans: Vec<KeyPlan>,
-    /// The writes that Beadle cannot undo. Each text contains the reason. Equal writes to several
-    /// repositories share a text.
+    /// The writes that Beadle cannot undo. Each text contains the reason. Identical writes to
+    /// several repositories share a text.
     pub left: Vec<String>,
     /// Sentences about writes that belong to two policies: one policy first asked for the change,
     /// and another policy was in force when Beadle wrote the change. Also sentences about keys and

@@ -24,8 +24,8 @@ pub(super) fn code_challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()))
 }
 
-/// Derives a value from a text. Only a holder of the key can compute this value. For another
-/// purpose, the value is different.
+/// Derives a value from a text. Only a holder of the key can compute this value. For each purpose,
+/// the value is different.
 pub(super) fn derived(key: &str, purpose: &str, text: &str) -> String {
     // A key of any length is valid, so this never fails. If this call failed, the result would be a
     // random value that equals no other value.
@@ -41,7 +41,7 @@ pub(super) fn are_equal(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
 }
 
-/// Returns whether a text has the form of a value of [`random`].
+/// Returns whether a text has the form of a value from [`random`].
 pub(super) fn is_value(text: &str) -> bool {
     text.len() == DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -128,7 +128,7 @@ impl TeamReader {
         }
     }
 
-    /// Returns the reader of the organisation, which has the token of this target.
+    /// Returns the reader of the organisation. This reader has the token of the target.
     pub fn github(&self) -> &Reader {
         &self.github
     }
@@ -210,10 +210,10 @@ impl TeamReader {
         }
     }
 
-    /// Returns the only team that fits. If the remembered list has the team, Beadle reads the list
-    /// again, because somebody might have renamed the team in the meantime. If the remembered list
-    /// lacks the team, Beadle reads no list. Beadle then tries to create the team, and GitHub
-    /// refuses the creation if the team exists.
+    /// Returns the only team for which `is_it` is true. If the remembered list has the team, Beadle
+    /// reads the list again, because somebody might have renamed the team in the meantime. If the
+    /// remembered list lacks the team, Beadle reads no list. Beadle then tries to create the team,
+    /// and GitHub refuses the creation if the team exists.
     async fn one(&self, is_it: impl Fn(&Team) -> bool) -> Result<Option<Team>, Failure> {
         let find = |teams: HashMap<u64, Team>| {
             let mut found: Vec<Team> = teams.into_values().filter(&is_it).collect();

@@ -37,7 +37,7 @@ pub(super) struct People {
     pub(super) named: Vec<(Match, HashMap<String, BTreeSet<u64>>)>,
     /// All names of each account.
     pub(super) names: HashMap<u64, BTreeSet<String>>,
-    /// The account of each login, in lower case.
+    /// Maps each login, in lower case, to the id of its account.
     pub(super) logins: HashMap<String, u64>,
     pub(super) owners: BTreeSet<u64>,
     pub(super) members: BTreeSet<u64>,

@@ -188,8 +188,9 @@ impl ScimReader {
         self.seen().remember(account, asked);
     }
 
-    /// Returns the earliest time for the read of a remembered account. If Beadle read the account
-    /// before this time, Beadle must read the account again before it gives a person access.
+    /// Returns the time of the oldest read that Beadle still trusts for a remembered account. If
+    /// Beadle read the account before this time, Beadle must read the account again before it gives
+    /// a person access.
     fn believed_since(&self) -> Time {
         if self.scim.lane() == Lane::Event { self.now() } else { self.now() - BELIEVED }
     }

@@ -1,5 +1,5 @@
 //! After each write of members, reads the members back once. Some servers confirm a change that
-//! they did not make, or make a larger change.
+//! they did not make, or make a larger change than requested.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -27,8 +27,9 @@ const NAMED: usize = 3;
 struct HeldChange {
     /// The code of the group. The page `/holds?group=CODE` shows the group.
     code: String,
-    /// The risk, the aspect, the title and the line of the policy, such as `removes teams: team core
-    /// [settings.yml:2]`. If several groups have the same title and line, also the code.
+    /// The risk, the aspect, the title and the line of the policy, such as `removes teams: team
+    /// core [settings.yml:2]`. If several groups have the same title and line, the text also
+    /// contains the code.
     title: String,
 }
 
@@ -230,7 +231,7 @@ mod tests {
             hold(1, "team <core>"),
             hold(2, "team <core>"),
             Hold { rejected: Some(rejection), ..hold(1, "team old") },
-            // The repository of this hold has another state.
+            // The state of this hold's repository is `Parked`, not `Held`.
             hold(3, "team web"),
         ]);
         let things = [

@@ -47,7 +47,8 @@ pub(in crate::pages) async fn load(
         of_one(store, None, skip).await?
     } else {
         let mut keys = keys_meant(facts, &asked.key).await?;
-        // A delivery names only keys.
+        // A delivery contains only keys, so the text itself can find a delivery only if it is a
+        // key.
         keys.retain(|key| key.parse::<Key>().is_ok());
         match keys.as_slice() {
             [key] => of_one(store, Some(key), skip).await?,
@@ -64,7 +65,7 @@ pub(in crate::pages) async fn load(
 /// Returns the deliveries of a page that concern a key. Without a key, returns deliveries of all
 /// keys.
 async fn of_one(store: &dyn Store, key: Option<&String>, skip: u64) -> Result<Vec<DeliveryRow>, Refused> {
-    // Not every store can handle a greater number.
+    // Not every store can skip more than `u32::MAX` rows.
     check_skip(skip, u32::MAX)?;
     Ok(store.deliveries(Listing { after: skip, since: None, key: key.cloned(), limit: ROWS }).await?)
 }

@@ -287,8 +287,8 @@ fn asked_by(holds: &[Hold], changes: usize, lines: &Lines) -> Html {
     paragraph(own.into_iter().chain(first))
 }
 
-/// Returns why Beadle has not written the change. After an approval, the cause of the hold is no
-/// longer the reason.
+/// Returns why Beadle has not written the change. If the change is approved, returns the next step
+/// instead of the cause of the hold.
 fn why(decision: &str, generation: &str, cause: &str) -> Html {
     match decision {
         "approved" if is_undo(generation) => text("approved: request the undo again to write it"),

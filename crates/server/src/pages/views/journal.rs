@@ -48,8 +48,8 @@ pub(in crate::pages) struct Journal {
     older: Option<u64>,
     #[serde(skip)]
     asked: Asked,
-    /// True if Beadle did not read all policies. A write can then be missing although the name of
-    /// its author contains the text.
+    /// True if Beadle did not read all policies. In that case, the page can lack a write although
+    /// the name of its author contains the text.
     has_unread_policies: bool,
     /// The configured organisations.
     #[serde(skip)]
@@ -103,7 +103,8 @@ pub(in crate::pages) async fn load(
     };
     let wanted = asked.text.to_lowercase();
     let mut authored = AuthoredPolicies::default();
-    // Only entries of writes do not contain the name of the author.
+    // The entry of a write does not contain the name of the policy's author, so the search takes
+    // the author from the journal entry about the policy.
     if !wanted.is_empty() && kind.is_none_or(|kind| kind == EntryKind::Intent) {
         authored.read_newer(store, &|author: &str| contains(author, &wanted)).await?;
     }

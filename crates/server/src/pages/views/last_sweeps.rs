@@ -89,8 +89,8 @@ async fn undone(
     let decisions = History { after: sweep, kind, limit: DECISIONS, ..History::default() };
     let decisions = store.newest_entries(decisions).await?.into_iter();
     let mut undos: Vec<Begun> = Vec::new();
-    // The list begins with the newest undo. So if an undo reverted another undo, it comes before
-    // that undo.
+    // The list begins with the newest undo. So an undo that reverted an earlier undo comes before
+    // that earlier undo.
     for undo in decisions.filter_map(|entry| begun(entry, organisation)) {
         let is_its = |later: &Begun| later.name.only.is_none() && later.name.is_of_entry(undo.number);
         if !undos.iter().any(is_its) {
@@ -228,7 +228,8 @@ mod tests {
         assert_eq!((&values["undone"], &values["undos"]), (&json!(3_000), &json!([part, whole])));
         assert!(shown(&only(store, &[&name]).await).contains(&of_sweep), "the guard holds a change");
 
-        // Earlier versions named only the number.
+        // Earlier versions of Beadle named an undone undo only by its number, without the word
+        // `undo`.
         let again = undo(store, &format!("undo of {part}, {whole}"), "acme").await;
         let acme = only(store, &[]).await;
         assert_eq!(acme.undone, None, "somebody undid the undos");

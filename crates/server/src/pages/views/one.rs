@@ -33,7 +33,7 @@ const ENTRIES: usize = 50;
 pub(in crate::pages) struct Work {
     /// The key's row in the queue. `None` if the store has no row for the key.
     queue: Option<Row>,
-    /// Why this version cannot read the key's row. `None` if it can read the row.
+    /// Why this version cannot read the key's row. `None` if this version can read the row.
     unreadable_row: Option<String>,
     pauses: Vec<Pause>,
     /// The changes that the last run did not write. The gravest change comes first. The list is
@@ -157,7 +157,7 @@ impl Work {
         section("Actions", forms)
     }
 
-    /// Returns the changes that the last run did not write, without the further changes.
+    /// Returns the changes that the last run did not write. The list is not always complete.
     pub(in crate::pages) fn pending(&self) -> &[UnwrittenChange] {
         &self.unwritten
     }
@@ -172,7 +172,7 @@ impl Work {
         let rows: Vec<Vec<Html>> = self.unwritten.iter().enumerate().map(row).collect();
         let more = match self.more_unwritten {
             0 => Html::default(),
-            // The run of an older version stored no list.
+            // A run of an older version of Beadle stored no list.
             more if rows.is_empty() => {
                 let count = counted(more, "change is", "changes are");
                 return section("Not written", [paragraph([text(format!("{count} not written."))])]);

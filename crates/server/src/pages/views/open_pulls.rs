@@ -35,7 +35,7 @@ struct OpenPull {
     author: Option<String>,
     /// The title of the check, such as `30 removals in 30 repositories`.
     title: String,
-    /// The end of the check.
+    /// The time at which the check ended.
     checked: Time,
 }
 

@@ -8,7 +8,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 
 use crate::queues::Urls;
 
-/// The reason why a function cannot start: it cannot use its environment variables.
+/// The reason why a function cannot use its environment variables, and so cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
     /// An environment variable is missing.

@@ -24,7 +24,8 @@ pub(crate) struct PersonAccount {
 struct Kept {
     account: String,
     login: String,
-    /// True if Beadle created the account. A note of an earlier version does not have this value.
+    /// True if Beadle created the account. A note from an earlier version of Beadle does not have
+    /// this value.
     #[serde(default)]
     made: bool,
     /// True if the person left a group after the last activation of the account.
@@ -76,7 +77,7 @@ impl Accounts {
     }
 
     /// Remembers an account whose owner leaves a group, or an account that Beadle deactivated. Each
-    /// sweep checks such an account.
+    /// sweep checks the accounts that this function remembers.
     pub(crate) async fn left(&self, target: &str, whose: &PersonAccount) -> Result<(), Failure> {
         self.keep(target, whose, None, true).await
     }
@@ -155,13 +156,13 @@ mod tests {
         assert!(!accounts.is_made("aws", &whose("a2")).await.unwrap(), "it is another account");
         accounts.activated("aws", &whose("a2")).await.unwrap();
         assert!(!accounts.is_made("aws", &whose("a2")).await.unwrap());
-        // An earlier version stored only the account and the name.
+        // An earlier version of Beadle stored only the account and the name.
         let before = r#"{"account":"a1","login":"ada@acme.example"}"#;
         store.put("account:aws:corp/00u1", before).await.unwrap();
         assert_eq!(accounts.all("aws", "corp").await.unwrap(), [(whose("a1"), false)]);
         assert!(!accounts.is_made("aws", &whose("a1")).await.unwrap());
-        // The note is from a newer version, and this version cannot read it. Beadle must not forget
-        // who created the account.
+        // A newer version of Beadle wrote the note, and this version cannot read the note. Beadle
+        // must not forget who created the account.
         let newer = r#"{"account":{"id":"a1"},"made":true}"#;
         store.put("account:aws:corp/00u1", newer).await.unwrap();
         assert!(accounts.left("aws", &whose("a1")).await.is_err());

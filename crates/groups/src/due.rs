@@ -28,9 +28,9 @@ fn marked(source: &str) -> Note<Swept> {
     Note::of(&[source])
 }
 
-/// Creates a mark for a group of a target. Only this function creates such marks, because this
-/// function adds the hint. The hint tells a run whether a sweep made the last mark in the sweep
-/// lane. `sweep` is the directory, and the time at which the sweep made its marks.
+/// Creates a mark for a group of a target. Only this function creates marks for groups of a target,
+/// because this function adds the hint. The hint tells a run whether a sweep made the last mark in
+/// the sweep lane. `sweep` is the directory, and the time at which the sweep made its marks.
 pub(crate) fn due(key: Key, lane: Lane, sweep: Option<(&str, Time)>) -> Mark {
     let hint = sweep.map_or_else(|| ALONE.to_owned(), |(source, at)| format!("{SWEPT}{} {source}", at.0));
     // Each group of a sweep has a separate trace. A common trace would contain every group of the
@@ -55,8 +55,8 @@ pub fn sweep_hint(began: Time) -> String {
 /// Returns the time of a sweep, if the run can use the survey of this sweep. Otherwise, returns
 /// `None`. The run can use the survey if three conditions are true. The run's last mark comes from
 /// the sweep. This sweep has marked all of its keys. No later sweep of the directory has marked all
-/// of its keys. If an event or an operator marked the key too, the run is in another lane and uses
-/// no survey.
+/// of its keys. If an event or an operator marked the key too, the run is in a different lane and
+/// uses no survey.
 pub(crate) async fn swept(
     store: Option<&Arc<dyn Store>>,
     hint: Option<&str>,

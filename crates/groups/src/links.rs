@@ -127,7 +127,7 @@ impl GroupLinks {
     }
 
     /// Deletes the note from [`GroupLinks::stop`], if the note still has this reason. The function
-    /// does not delete a note with another reason.
+    /// does not delete a note with a different reason.
     pub(crate) async fn withdraw(&self, target: &str, why: &str) -> Result<(), Failure> {
         let Some(store) = &self.0 else { return Ok(()) };
         let note = StopReason::note(target);

@@ -20,7 +20,7 @@ use crate::sources::SourceGroup;
 pub const KIND: &str = "target-group";
 
 /// Reconciles the `group` and `user` keys of one directory. This reconciler writes nothing to a
-/// target. It only marks the keys of the affected groups.
+/// target. This reconciler marks only the keys of the affected groups.
 pub struct Marker {
     /// The name of the directory.
     pub source: String,

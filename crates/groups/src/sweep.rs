@@ -214,9 +214,9 @@ impl GroupSweep {
         Ok(())
     }
 
-    /// Deletes the state of each group of this directory that the sweep does not mark. No mapping
-    /// includes such a group any more, and Beadle does not remember the group. So no run checks the
-    /// group.
+    /// Deletes the state of each group of this directory that the sweep does not mark. If the sweep
+    /// does not mark a group, no mapping includes the group any more, and Beadle does not remember
+    /// the group. So no run checks the group.
     async fn forget_states(&self, target: &str, found: &[Named]) -> Result<(), StoreError> {
         let found: BTreeSet<Key> = found.iter().map(|one| one.key.clone()).collect();
         let states = KeyState::of_kind(self.store.as_ref(), KIND).await?;

@@ -242,8 +242,9 @@ impl Okta {
                 {
                     again = false;
                 }
-                // A 403 does not mean that Okta denies the whole credential: an admin role can be
-                // restricted to some groups, and a token can lack the scope for one kind of object.
+                // A 403 does not mean that Okta denies the whole credential, because an admin role
+                // can be restricted to some groups, and a token can lack the scope for one kind of
+                // object.
                 Err(error) if error.status() == Some(401) => return Err(client.denied(error)),
                 result => return result,
             }

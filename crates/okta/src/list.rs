@@ -16,7 +16,7 @@ pub(crate) trait Row {
     fn id(&self) -> &str;
 }
 
-/// A list while Beadle reads it.
+/// A list that Beadle is reading.
 pub(crate) struct Listed<T> {
     /// The address of the first page. Errors identify the list by this address.
     request: String,

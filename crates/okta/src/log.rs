@@ -15,7 +15,7 @@ const PAGE: usize = 1000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Since {
     /// The address of the next page, as the previous page contains it. Even an empty page contains
-    /// such an address: later events will appear there.
+    /// the address of the next page. Later events will appear at that address.
     Cursor(String),
     /// A time. Beadle uses a time for the first read, or if Okta no longer accepts the cursor.
     Time(Time),

@@ -92,7 +92,8 @@ pub enum Status {
     Suspended,
     /// Deactivated.
     Deprovisioned,
-    /// A status that Beadle does not know. Beadle never removes access because of such a status.
+    /// A status that Beadle does not know. Beadle never removes access because of an unknown
+    /// status.
     Other(String),
 }
 

@@ -157,7 +157,8 @@ impl Attribute {
         &self.name
     }
 
-    /// Returns whether the attribute has its own key. The value of such an attribute is a text.
+    /// Returns whether the attribute has its own key. The value of an attribute with its own key is
+    /// a string.
     pub fn is_text(&self) -> bool {
         Self::all_names().any(|name| name == self.name)
     }

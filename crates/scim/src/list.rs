@@ -106,8 +106,8 @@ impl<T: Record> Rows<T> {
         self.ids.len()
     }
 
-    /// Returns whether all records have arrived: the number of different records has reached the
-    /// server's total.
+    /// Returns whether all records have arrived. This is true if the number of different records
+    /// has reached the server's total.
     pub(crate) fn has_all(&self) -> bool {
         self.count.is_some_and(|count| self.distinct() as u64 >= count)
     }

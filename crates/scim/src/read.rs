@@ -25,7 +25,7 @@ pub struct Reader {
 pub enum Answered<T> {
     /// The server has this record.
     One(T),
-    /// The server has no such record.
+    /// The server has no record with this value.
     None,
     /// The server refused the request, or its empty answer is not reliable.
     Unreliable,

@@ -29,7 +29,7 @@ const PATIENCE: [Duration; 4] = [
 #[derive(Clone)]
 pub struct Writer {
     api: Api,
-    /// The groups that this writer created. The server might not find them yet.
+    /// The groups that this writer created. The server might not find these groups yet.
     fresh: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -131,8 +131,8 @@ impl Writer {
     }
 
     /// Sends one request for all members. If the server refuses the request, the function splits
-    /// the list of members in half. It repeats this step until it knows the refused members. An
-    /// error states whether the server has already written one of the halves.
+    /// the list of members in half. The function repeats this step until it knows the refused
+    /// members. An error states whether the server has already written one of the halves.
     async fn change_members(
         &self,
         group: &str,

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::secret_store::FetchedSecret;
 use crate::{Reference, SecretStore};
 
-/// Both stages of a secret are valid during a rotation: the current stage and the previous stage.
+/// During a rotation, two stages of a secret are valid: the current stage and the previous stage.
 const STAGES: [&str; 2] = ["AWSCURRENT", "AWSPREVIOUS"];
 
 impl SecretStore {

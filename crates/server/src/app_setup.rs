@@ -20,7 +20,7 @@ const CONTENT: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'non
 
 /// A code that the owner's browser brought back from GitHub.
 pub struct ReturnedCode {
-    /// The code. It is valid only once.
+    /// The code. Each code is valid only once.
     pub code: String,
     /// The channel for the answer to the browser. The answer is the address of the next page, or
     /// the text of an error.

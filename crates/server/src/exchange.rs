@@ -1,4 +1,4 @@
-//! Functions for tests. They send requests to the routes of a listener without a network.
+//! Functions for tests. The functions send requests to the routes of a listener without a network.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! The operator listener with `/readyz`, `/metrics`, `/tasks`, `/reload` and the pages. By default,
-//! it accepts connections only from the same machine.
+//! the listener accepts connections only from the same machine.
 
 use parking_lot::RwLock;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub struct Operator {
     pub budgets: Arc<RwLock<Vec<Budgets>>>,
     /// The driver of the background tasks.
     pub driver: Driver,
-    /// Ends the task runs that operators started. After a reload, such a run must not continue with
+    /// Ends the task runs that operators started. After a reload, a task run must not continue with
     /// the previous configuration.
     pub stop: CancellationToken,
     /// The channel for requests to read the configuration again.
@@ -102,7 +102,7 @@ fn failure_line(task: &TaskRecord) -> Option<String> {
     Some(format!("{}: {}", task.name, why.lines().next().unwrap_or_default()))
 }
 
-/// Answers with the status of all background tasks: a browser gets a page, and a program gets JSON.
+/// Answers with the status of all background tasks. A browser gets a page, and a program gets JSON.
 async fn tasks(State(operator): State<Arc<Operator>>, headers: HeaderMap) -> Response {
     if let Some(page) = operator.pages.tasks_page(&headers).await {
         return page;

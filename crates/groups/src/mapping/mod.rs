@@ -234,7 +234,7 @@ impl Mappings {
     }
 
     /// Returns a mapping that creates users at `target` for people of this directory. Also returns
-    /// the most careful mode of all such mappings.
+    /// the most careful mode of all mappings that create these users.
     pub fn provisioning(&self, target: &str, source: &str) -> Option<(&Mapping, Mode)> {
         let makes = |mapping: &&Mapping| {
             mapping.target == target && mapping.source == source && mapping.users == Users::Provision

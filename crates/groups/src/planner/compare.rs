@@ -28,7 +28,7 @@ pub(super) struct Difference {
     stay: BTreeSet<String>,
     /// The accounts that stay but get a different role.
     pub(super) roles: Vec<(TargetAccount, Role)>,
-    /// Why the loss of a role must wait for an approval. `None` if it does not have to wait.
+    /// Why the loss of a role must wait for an approval. `None` if the loss does not have to wait.
     pub(super) stop_of_roles: Option<String>,
     /// True if at least one member who stays or joins should be a maintainer.
     pub(super) has_maintainer: bool,
@@ -290,9 +290,9 @@ impl GroupPlanner {
     }
 
     /// Returns whether Beadle can remove a member. The answer is `false` if the member is possibly
-    /// a person of the source whose account Beadle does not know. The account of such a person
-    /// might have no id, and might have an older name of the person. A member without a name might
-    /// be any person, or a group.
+    /// a person of the source whose account Beadle does not know. If Beadle does not know a
+    /// person's account, the account might have no id, and might have an older name of the person.
+    /// A member without a name might be any person, or a group.
     async fn may_be_removed(
         &self,
         desired: &Desired<'_>,

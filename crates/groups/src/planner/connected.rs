@@ -17,9 +17,9 @@ fn risk(before: &Value) -> Risk {
     if before.is_null() { Risk::Exposes } else { Risk::Removes }
 }
 
-/// Returns why a change of the connection needs an approval. The guard would count such a change as
-/// one removal. But all members of the previously connected group can lose their access, because
-/// Beadle does not know who is in the new group.
+/// Returns why a change of the connection needs an approval. The guard would count a change of the
+/// connection as one removal. But all members of the previously connected group can lose their
+/// access, because Beadle does not know who is in the new group.
 fn stop(risk: Risk, members: usize) -> Option<String> {
     let why = "every member of the earlier group of the identity provider can lose the access of the group";
     (risk == Risk::Removes && members > 0).then(|| why.to_owned())

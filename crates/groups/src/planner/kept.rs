@@ -5,10 +5,10 @@
 //! comes from a sweep, the runs of the sweep share one [`Survey`](crate::sources::Survey). Beadle
 //! reads this survey after the mark. A survey is a list of all users, and a list of all groups. For
 //! each group, the list shows when the members last changed. Beadle remembers the ids of a group's
-//! members from an earlier read. These ids are still valid if the survey shows the same time of
-//! change as that read. All other facts about the members come from the list of users. Remembered
-//! members never cause a removal: before a removal, Beadle reads the group again and counts its
-//! members.
+//! members from an earlier read. These ids are still valid if the group's time of change in the
+//! survey is the same as at that read. All other facts about the members come from the list of
+//! users. Remembered members never cause a removal, because Beadle reads the group again and counts
+//! its members before each removal.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use crate::sources::{People, Person};
 
 /// Beadle trusts a group's time of change only if the change is older than this. A more recent time
-/// is not reliable: a second change can get the same time, or the directory can show a change late.
+/// is not reliable, because a second change can get the same time, or the directory can show a
+/// change late.
 const SETTLED: Duration = Duration::from_secs(600);
 /// How long Beadle uses remembered members. After this duration, Beadle reads the group again, even
 /// if the group's time of change is the same.

@@ -57,10 +57,10 @@ pub(super) struct SomeLeavers {
 const ASKS: usize = 5;
 
 impl GroupPlanner {
-    /// Splits the leavers: some leave immediately, and some wait for an approval. Before Beadle
-    /// deactivates an account, it asks the directory about the owner of the account. The directory
-    /// must confirm that the owner must lose the access. If the removal of a leaver waits for an
-    /// approval, the deactivation of the leaver's account also waits.
+    /// Splits the leavers into people who leave immediately and people who wait for an approval.
+    /// Before Beadle deactivates an account, it asks the directory about the owner of the account.
+    /// The directory must confirm that the owner must lose the access. If the removal of a leaver
+    /// waits for an approval, the deactivation of the leaver's account also waits.
     pub(super) async fn leavers(
         &self,
         desired: &Desired<'_>,

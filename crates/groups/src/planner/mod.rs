@@ -85,7 +85,7 @@ struct Desired<'a> {
     is_protected: bool,
     /// True if the source groups are allowed to be empty.
     may_empty: bool,
-    /// For each source group: the directory, the id, and the number of people in the list. This
+    /// The directory and the id of each source group, and the number of people in its list. This
     /// number includes people of any status.
     listed: Vec<(&'a str, String, usize)>,
     /// The source groups that are empty although they must not be empty, as `source/id`.
@@ -263,7 +263,7 @@ impl GroupPlanner {
     }
 
     /// Returns the people of all source groups. If the list of one source group is incomplete, the
-    /// whole group is unknown: the result is `None`, and the plan reports the reason.
+    /// whole group is unknown. In that case, the result is `None`, and the plan reports the reason.
     async fn desired<'a>(
         &self,
         mapping: &'a Mapping,

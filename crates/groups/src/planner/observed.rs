@@ -165,9 +165,9 @@ impl GroupPlanner {
     }
 
     /// If a group at the target belongs to another source that a mapping still includes, returns
-    /// this other source. The caller must refuse such a group, because each source would remove the
-    /// members that come from the other source. Also returns the former sources that no mapping
-    /// includes any more.
+    /// this other source. The caller must refuse a group that belongs to another source, because
+    /// each source would remove the members that come from the other source. Also returns the
+    /// former sources that no mapping includes any more.
     async fn made_of_others(
         &self,
         group_key: &GroupKey,

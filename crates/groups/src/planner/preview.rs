@@ -22,7 +22,7 @@ const AS_EVENTS: usize = 500;
 /// The changes that new mappings would cause in the groups of one target.
 #[derive(Debug, Default)]
 pub struct GroupPreview {
-    /// The plans. They contain only the values that the earlier mappings do not require.
+    /// The plans. The plans contain only the values that the earlier mappings do not require.
     pub plans: Vec<(Key, Plan<()>)>,
     /// The changes that Beadle writes if an operator approves `plans`. Each of these changes has
     /// all the values that Beadle writes. See [`Caused::approvable`].

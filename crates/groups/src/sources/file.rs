@@ -16,7 +16,7 @@ use crate::mapping::Role;
 /// A team of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileTeam {
-    /// The id, which stays the same when the team gets another name.
+    /// The id, which stays the same when the team gets a new name.
     pub id: String,
     /// The name.
     pub name: String,
@@ -136,7 +136,7 @@ impl Source for FileSource {
     }
 
     async fn survey(&self, _: Time, _: Time) -> Result<Option<Arc<Survey>>, Failure> {
-        // The file needs no survey: each run reads the file itself, because this read needs no
+        // The file needs no survey, because each run reads the file itself. This read needs no
         // request.
         Ok(None)
     }

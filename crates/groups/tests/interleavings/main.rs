@@ -4,8 +4,8 @@
 //! last complete read of the source before the removal must not contain the removed member.
 //!
 //! The interleavings run on all cores. `INTERLEAVINGS=10000 cargo test -p beadle-groups --test
-//! interleavings` runs more interleavings, and `INTERLEAVINGS_FROM=42` begins at another seed. The
-//! first failure shows its seed and ends the test.
+//! interleavings` runs more interleavings, and `INTERLEAVINGS_FROM=42` begins at a different seed.
+//! The first failure shows its seed and ends the test.
 //!
 //! In another test, a storm disturbs the calls to each vendor (`beadle_sim::storm`). The storms
 //! last for hours. At the end of a storm, the test checks the same conditions as at the end of an

@@ -25,8 +25,8 @@ impl StopNote for Unnoted {
 /// Records the number of members at the server at the time of each note.
 pub(crate) struct Noted {
     pub(crate) sim: Arc<ScimSim>,
-    /// For each note: the number of members of `g1`, and whether the writer made or deleted the
-    /// note.
+    /// The number of members of `g1` at the time of each note, and whether the writer made or
+    /// deleted the note.
     pub(crate) notes: Mutex<Vec<(usize, bool)>>,
 }
 

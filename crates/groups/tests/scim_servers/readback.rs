@@ -169,7 +169,8 @@ async fn a_write_that_nobody_could_read_back_is_read_back_before_the_next() {
     let failure = stage.writer.remove("g1", &[id(3)], &kept).await.unwrap_err();
     assert!(failure.text.contains("reading back the write"), "{failure}");
     assert_eq!(stage.held("g1"), 0, "the server took everybody out");
-    // Another process reads the group and adds one member. It then puts back the other members.
+    // Another process reads the group and adds one member. That process then puts back the other
+    // members.
     let reader = ScimReader::new(stage.scim.0.clone());
     let writer = ScimWriter::new(stage.scim.1.clone(), &reader);
     assert_eq!(reader.members("g1").await.unwrap().unwrap().len(), 0);

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use crate::common::{self, Vendor};
 
 /// Sweeps a directory in which the people `00u1` and `00u2` are deactivated. The target has these
-/// groups and one account: the account of `00u2`. Returns two lists of people after the sweep: the
-/// people whose accounts Beadle still remembers, and the people whose accounts are due.
+/// groups, and only the account of `00u2`. Returns two lists of people after the sweep: the people
+/// whose accounts Beadle still remembers, and the people whose accounts are due.
 async fn swept(groups: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
     let users = json!({ "00u1": { "status": "DEPROVISIONED" }, "00u2": { "status": "DEPROVISIONED" } });
     let people = okta::Settings { state: Some(json!({ "users": users })), ..okta::Settings::default() };
@@ -57,8 +57,8 @@ async fn swept(groups: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
     let lease = Lease { key: Key::new("sweep", "corp", "groups"), epoch: 1, until: Time(i64::MAX) };
     let run = Run { lease, lane: Lane::Sweep, hint: None, since: clock.now() };
     sweep.reconcile(&run).await.unwrap();
-    // The store no longer has the state of one group: no mapping includes this group, and Beadle
-    // does not remember it.
+    // The store no longer has the state of one group, because no mapping includes this group, and
+    // Beadle does not remember it.
     let states = KeyState::of_kind(store.as_ref(), KIND).await.unwrap();
     let states: Vec<&str> = states.iter().map(|(key, _)| key.id()).collect();
     assert_eq!(states, kept);
@@ -75,7 +75,7 @@ async fn an_account_that_the_target_does_not_have_any_more_is_forgotten_by_a_swe
     let ours = json!({ "t1": { "displayName": "Ops", "externalId": "beadle:corp/00g1" } });
     let left = BTreeSet::from(["00u2".to_owned()]);
     assert_eq!(swept(&ours).await, (left.clone(), left));
-    // If a server has none of Beadle's groups, Beadle treats it as another server. The server's
+    // If a server has none of Beadle's groups, Beadle treats it as a different server. The server's
     // list of accounts then has no information about Beadle's accounts.
     let both = BTreeSet::from(["00u1".to_owned(), "00u2".to_owned()]);
     assert_eq!(swept(&json!({})).await, (both.clone(), both));

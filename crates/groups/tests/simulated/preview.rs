@@ -105,7 +105,7 @@ async fn a_group_or_an_account_that_another_system_creates_later_does_not_stop_t
         let include = vec!["GCP_New".parse().unwrap()];
         let mapping = Mapping { include, on_missing_group, on_missing_user, ..common::mapping() };
         let preview = previewed(Vec::new(), vec![mapping]).await;
-        // The account of p4 does not exist. With `wait`, the group does not exist either.
+        // The account of p4 does not exist. In the case with `wait`, the group also does not exist.
         assert_eq!(shown(&preview).0, ["target-group:aws:corp/00g3"], "{on_missing_group:?}");
         let planned: usize = preview.plans.iter().map(|(_, plan)| plan.changes.len()).sum();
         assert_eq!(planned, changes, "{on_missing_group:?}: create the group and add p3");

@@ -1,5 +1,5 @@
-//! Tests that a sweep sends Okta no request for a group that did not change, and that it finds each
-//! change.
+//! Tests that a sweep sends Okta no request for a group that did not change, and that the sweep
+//! finds each change.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

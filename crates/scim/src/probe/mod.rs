@@ -39,7 +39,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The behaviour of a server: for each question of the probe, the server's answer.
+/// The behaviour of a server, as the server's answer to each question of the probe.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence(pub BTreeMap<String, String>);
 

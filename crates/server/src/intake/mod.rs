@@ -24,8 +24,8 @@ use tokio::sync::Notify;
 use crate::inflight::{InFlight, Taken};
 use crate::metrics::Metrics;
 
-/// The maximum number of unknown senders in the journal. A limit is necessary: anybody can install
-/// a public App, and the deliveries of such an App have a valid signature.
+/// The maximum number of unknown senders in the journal. A limit is necessary, because anybody can
+/// install a public App, and the deliveries of such an App have a valid signature.
 const REMEMBERED: usize = 100;
 
 /// The limits that protect the intake from large bodies and slow senders.
@@ -178,8 +178,8 @@ impl Intake {
         Problem::Refused(StatusCode::PAYLOAD_TOO_LARGE, why)
     }
 
-    /// Logs an invalid signature or secret. Writes at most one such log line in a minute. The usual
-    /// cause is a wrong secret in a new webhook.
+    /// Logs an invalid signature or secret. Writes at most one of these log lines in a minute. The
+    /// usual cause is a wrong secret in a new webhook.
     fn say_bad_signature(&self, why: &str) {
         let now = self.clock.now();
         let mut said = self.said.lock();

@@ -9,7 +9,7 @@ use serde::Deserialize;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The query of a request. Each page uses only some of these values. The description of the API
-/// lists them.
+/// lists the values of each page.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Asked {

@@ -24,7 +24,7 @@ pub(super) struct Thing {
     pub(super) subject: String,
     /// The state.
     pub(super) state: Condition,
-    /// The reason for the state. It is empty for [`Condition::AsDeclared`].
+    /// The reason for the state. The reason is empty for [`Condition::AsDeclared`].
     pub(super) why: String,
     /// The time at which this state began.
     pub(super) since: Time,

@@ -34,7 +34,7 @@ pub struct OrganisationFacts {
     pub unreadable_waivers: Vec<String>,
 }
 
-/// An exemption for some keys of some repositories. It ends at a certain time.
+/// An exemption for some keys of some repositories, until a certain time.
 #[derive(Clone, Debug, Serialize)]
 pub struct WaiverFacts {
     /// The code of the waiver.
@@ -196,7 +196,7 @@ pub struct HeldPolicy {
     /// One line of text for each kind of change that waits for the end of a waiver.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub delayed: Vec<String>,
-    /// The operator who approved the generation. `None` if nobody has approved it.
+    /// The operator who approved the generation. `None` if nobody has approved the generation.
     pub approved_by: Option<String>,
 }
 
@@ -264,7 +264,7 @@ pub struct PullFacts {
     pub conclusion: String,
     /// The title of the check.
     pub title: String,
-    /// The title of the pull request. It is empty if the title is not known.
+    /// The title of the pull request. This text is empty if the title is not known.
     pub pull_title: String,
     /// The login of the pull request's author. `None` if the login is not known.
     pub author: Option<String>,

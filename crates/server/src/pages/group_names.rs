@@ -13,8 +13,8 @@ pub(super) fn with_line(title: String, asked: Option<&PolicyLocation>) -> String
 }
 
 /// Makes the names of groups unique. `names` has the code and the name of each group. If several
-/// groups have the same name, the result adds the code to each of these names. Such groups differ,
-/// for example, in their organisation.
+/// groups have the same name, the result adds the code to each of these names. Groups with the same
+/// name differ, for example, in their organisation.
 pub(super) fn unique(names: &[(&str, String)]) -> Vec<String> {
     let mut codes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (code, name) in names {

@@ -107,7 +107,7 @@ impl Tag {
 }
 
 /// An attribute of an element. A browser executes the values of some attributes, such as `onclick`.
-/// This list does not contain such attributes.
+/// This list does not contain attributes whose values a browser executes.
 #[derive(Clone, Debug)]
 pub(super) enum Attribute<'a> {
     Action(&'static str),

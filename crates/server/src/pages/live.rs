@@ -66,8 +66,8 @@ impl Versions {
     }
 
     /// Reads only values that are cheap to read. The function reads no state of a repository and no
-    /// held change. These values are enough: a run that changes a state also changes the journal or
-    /// the queue.
+    /// held change. These values are enough, because a run that changes a state also changes the
+    /// journal or the queue.
     async fn read(store: &dyn Store, tasks: &[TaskRecord], now: Time) -> Result<Self, StoreError> {
         let holds = store.holds_version().await?;
         let RowList { rows, unreadable, .. } = store.all_rows(ROWS).await?;
@@ -124,7 +124,7 @@ pub struct Live {
     /// The source of the current time.
     pub(super) clock: Clock,
     driver: Driver,
-    /// Ends all events if the service stops or begins to use another configuration.
+    /// Ends all events if the service stops or begins to use a new configuration.
     pub(super) stop: CancellationToken,
     /// The places for open pages.
     pub(super) places: Arc<Places>,

@@ -13,7 +13,7 @@ use super::parts::{code, counted, facts, folded, link, paragraph, short_list, su
 use super::ruling_form::{CONFIRMATION_PATH, MOST_CHANGES};
 use crate::sign_in::Visitor;
 
-/// The number of codes that the page shows. The form contains all of them.
+/// The number of codes that the page shows. The form contains all codes.
 const CODES: usize = 10;
 
 /// An approval that a person has sent but has not confirmed yet.
@@ -108,7 +108,7 @@ fn form(visitor: &Visitor, asked: AskedApproval<'_>, changes: usize) -> Html {
 fn equal_changes(holds: &[Hold]) -> Vec<Vec<&Hold>> {
     let mut found: BTreeMap<String, Vec<&Hold>> = BTreeMap::new();
     for hold in holds {
-        // The field `after` contains no values: it contains positions of other changes in a plan.
+        // The field `after` does not contain values, but the positions of other changes in a plan.
         let change = Change { after: Vec::new(), ..hold.change.clone() };
         // A change that differs from all other changes has its own row.
         let values = serde_json::to_string(&change).unwrap_or_else(|_| hold.digest.clone());

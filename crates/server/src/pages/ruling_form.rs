@@ -1,4 +1,5 @@
-//! The forms for decisions about held changes and for waivers. Only a signed-in person sees them.
+//! The forms for decisions about held changes and for waivers. Only a signed-in person sees these
+//! forms.
 
 use super::html::{Attribute, Html, Tag, element, filled_line, hidden, line, suggesting_line, text};
 use super::parts::{counted, faint, paragraph};

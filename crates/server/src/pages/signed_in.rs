@@ -299,7 +299,7 @@ async fn waive(State(sign_in): Shared, sender: Sender, body: Bytes) -> Response 
 }
 
 /// Returns a sentence about the keys of a waiver that the policy does not declare. Returns nothing
-/// if there are no such keys.
+/// if the policy declares all keys of the waiver.
 fn undeclared_keys(count: Option<usize>) -> Html {
     let what = match count {
         Some(0) => return Html::default(),
@@ -321,7 +321,7 @@ fn not_waived((sign_in, visitor): (&SignIn, &Visitor), sent: &Form, refusal: &De
     let values = ["repository", "keys", "until", "reason"].map(|name| field(sent, name));
     let [repository, keys, until, reason] = values.each_ref().map(String::as_str);
     // The values might come from another website. That website does not know the token of the
-    // session. So the page must not contain the token together with such values.
+    // session. So the page must not contain the token together with values from another website.
     let form = if matches!(refusal, DecisionRefusal::Forbidden(_)) {
         Html::default()
     } else {

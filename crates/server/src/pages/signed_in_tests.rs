@@ -25,7 +25,7 @@ pub(super) const ORIGIN: &str = "https://beadle.example.com";
 pub(super) const HOST: (&str, &str) = ("host", "beadle.example.com");
 const TOKEN: (&str, &str) = ("authorization", "Bearer secret");
 
-/// A simulated identity provider. It accepts the name of a role as a code.
+/// A simulated identity provider. The provider accepts the name of a role as a code.
 pub(super) struct Provider(pub(super) Mutex<Option<Role>>);
 
 fn role(name: &str) -> Option<Role> {

@@ -51,7 +51,7 @@ pub struct WaiverRequest {
     pub repository: String,
     /// The paths of the exempt keys.
     pub keys: Vec<String>,
-    /// The end: a duration from now, a date or a time.
+    /// The end, as a duration from now, a date or a time.
     pub until: String,
     /// The reason for the journal.
     pub reason: String,

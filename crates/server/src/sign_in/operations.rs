@@ -47,8 +47,8 @@ pub enum Operation {
     ApprovePolicy {
         /// The code of the plan that the person saw.
         plan: String,
-        /// The generation that the person saw. Another generation might have the same plan but
-        /// another author.
+        /// The generation that the person saw. A different generation might have the same plan but
+        /// a different author.
         generation: String,
         /// The reason for the journal.
         reason: String,

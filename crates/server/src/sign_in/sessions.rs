@@ -1,4 +1,4 @@
-//! The sessions of signed-in people. Beadle keeps them in the store.
+//! The sessions of signed-in people. Beadle keeps the sessions in the store.
 //!
 //! The store contains only the digest of a session's id. So a person who can read the store cannot
 //! take over a session.
@@ -101,8 +101,8 @@ pub(super) struct Sessions {
 pub(super) enum Asker {
     /// A person does something.
     Person,
-    /// An open page sends a request without an action of the person. Such requests do not extend
-    /// the session.
+    /// An open page sends a request without an action of the person. A request without an action of
+    /// the person does not extend the session.
     OpenPage,
 }
 

@@ -156,7 +156,7 @@ impl Catchup {
 struct Changed {
     /// The time of the newest change, by the directory's clock.
     latest: Time,
-    /// For each group that the last read showed: the time of its last change.
+    /// Maps each group that the last read showed to the time of the group's last change.
     seen: BTreeMap<String, String>,
 }
 

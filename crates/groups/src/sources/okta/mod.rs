@@ -44,7 +44,8 @@ pub struct OktaSource {
     cut: Arc<Cuts>,
 }
 
-/// The maximum age of a survey. If a sweep takes longer, its later runs share a new survey.
+/// The maximum age of a survey. If a sweep takes longer than this, its later runs share a new
+/// survey.
 const FRESH: Duration = Duration::from_secs(900);
 
 /// The number of surveys to keep. Beadle keeps more than one survey, because the sweeps of two
@@ -271,7 +272,7 @@ impl Source for OktaSource {
     }
 
     async fn survey(&self, mark: Time, now: Time) -> Result<Option<Arc<Survey>>, Failure> {
-        // While one run reads the survey, all other runs wait here.
+        // While one run reads the survey, all other runs wait for this lock.
         let mut held = self.surveyed.lock().await;
         let is_it = |one: &&Surveying| one.mark == mark && now.since(one.began) < FRESH;
         if let Some(known) = held.iter().find(is_it) {

@@ -1,6 +1,6 @@
-//! Reads the identity provider's groups. Such a group can set the members of teams. Only
-//! enterprises with managed users have such groups. Each read is one call. If the answer has not
-//! changed, the call uses nothing of the budget.
+//! Reads the identity provider's groups. A group of the identity provider can set the members of
+//! teams. Only enterprises with managed users have groups of an identity provider. Each read is one
+//! call. If the answer has not changed, the call uses nothing of the budget.
 //!
 //! <https://docs.github.com/enterprise-cloud@latest/rest/teams/external-groups>
 

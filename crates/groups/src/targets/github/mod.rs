@@ -182,8 +182,8 @@ impl TeamReader {
         read <= now && now.since(read) <= believed
     }
 
-    /// Forgets the owners of the accounts, if Beadle's last read of them is older than `believed`.
-    /// Returns whether Beadle still knows the owners.
+    /// Forgets the owners of the accounts, if Beadle's last read of the owners is older than
+    /// `believed`. Returns whether Beadle still knows the owners.
     fn believe(&self, believed: Duration) -> bool {
         let mut seen = lock(&self.seen);
         let is_known = seen.people.as_ref().is_some_and(|(read, _)| self.is_fresh(*read, believed));

@@ -32,8 +32,8 @@ pub type Listed = Arc<dyn Fn() -> BoxFuture<'static, Result<BTreeMap<String, Str
 /// The members of the organisation, and the people who own the members' accounts.
 #[derive(Default)]
 pub(super) struct People {
-    /// For each way to find an account: a map from a person's name at the directory to the accounts
-    /// with this name.
+    /// The ways to find an account. Each way has a map from a person's name at the directory to the
+    /// accounts with this name.
     pub(super) named: Vec<(Match, HashMap<String, BTreeSet<u64>>)>,
     /// All names of each account.
     pub(super) names: HashMap<u64, BTreeSet<String>>,
@@ -225,7 +225,7 @@ pub(super) fn account(member: &Member, people: &People, role: Option<Role>) -> T
         known_as: names.collect(),
         email: None,
         // GitHub treats an owner of the organisation as a maintainer of every team, even if the
-        // list shows another role.
+        // list shows a different role.
         role: role.filter(|_| !people.owners.contains(&member.id)),
         values: BTreeMap::new(),
         attributes: BTreeMap::new(),

@@ -32,7 +32,7 @@ const MANY: usize = 20;
 const FRESH: Duration = Duration::from_secs(60);
 
 /// How long a sweep or an operator's command uses a remembered account of a person. A run for an
-/// event reads the accounts itself, because the event might be about one of them.
+/// event reads the accounts itself, because the event might be about one of these accounts.
 const BELIEVED: Duration = Duration::from_secs(300);
 
 /// Another source of a group's members. Beadle reads the members from this source instead of the
@@ -72,7 +72,7 @@ pub struct ScimReader {
     listing: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// The attributes of an account whose values come from the person.
+/// Those attributes of an account that get their values from the person.
 const VALUES: [&str; 7] =
     ["userName", "externalId", "active", "name.givenName", "name.familyName", "displayName", "emails"];
 
@@ -283,9 +283,9 @@ impl ScimReader {
         }
     }
 
-    /// Checks the members who are missing in a list. For each of them, another request must confirm
-    /// that the member has really left. Without this check, Beadle would never remove a member that
-    /// the list hides.
+    /// Checks the members who are missing in a list. For each missing member, another request must
+    /// confirm that the member has really left. Without this check, Beadle would never remove a
+    /// member that the list hides.
     async fn confirm_missing(&self, group: &str, ids: &BTreeSet<String>) -> Result<(), Failure> {
         let before = self.seen().members.get(group).map(|(_, members)| members.clone());
         let Some(lost) = before.iter().flatten().find(|known| !ids.contains(*known)) else { return Ok(()) };
@@ -298,8 +298,7 @@ impl ScimReader {
         Err(Failure::new(Class::Retry, text))
     }
 
-    /// For a member who is not in the list of users: finds out whether the member is a user or a
-    /// group.
+    /// Finds out whether a member who is not in the list of users is a user or a group.
     async fn look_up(&self, member: &str) -> Result<(), Failure> {
         let asked = self.now();
         match self.scim.user(member).await {

@@ -64,12 +64,12 @@ impl ScimWriter {
     /// Returns the members of a group before a write of members. If the remembered members are
     /// recent, returns the remembered members. Otherwise, reads the present members. Returns `None`
     /// if the group does not exist. Also returns `None` if the members do not come from SCIM,
-    /// because Beadle does not read such members back.
+    /// because Beadle reads back only members that come from SCIM.
     ///
     /// Beadle then forgets the members until it has read the write back. If the effect of a write
     /// is unknown, the write possibly removed a member, and Beadle could wrongly treat the next
     /// write as the cause of this removal. So if Beadle has not read back the previous write yet,
-    /// this function reads it back first.
+    /// this function reads the previous write back first.
     async fn before(&self, group: &str, stop: &dyn StopNote) -> Result<Option<BTreeSet<String>>, Failure> {
         if self.reader.memberships.is_some() {
             return Ok(None);
@@ -123,8 +123,9 @@ impl ScimWriter {
         let in_circle = {
             let mut seen = self.reader.seen();
             seen.wanted.insert(group.to_owned(), name.to_owned());
-            // It is possible that the other group waits until it can get the name of this group.
-            // This process remembers such a wait, or another process has stored it.
+            // It is possible that the other group waits until it can get the name of this group. If
+            // the other group waits, this process remembers the wait, or another process has stored
+            // it.
             let wants = seen.wanted.get(&holder.id).or_else(|| waiting.get(&holder.id));
             own.zip(wants).is_some_and(|(own, wants)| own.eq_ignore_ascii_case(wants))
         };

@@ -1,4 +1,5 @@
-//! The members that a group should have after a write, and the differences from them.
+//! The members that a group should have after a write, and the differences between these members
+//! and the real members.
 
 use std::collections::BTreeSet;
 
@@ -46,8 +47,8 @@ impl Written<'_> {
     }
 
     /// Returns the lost members that Beadle puts back: the members for whom `has_to_stay` is true.
-    /// If exactly one such member is lost and the group still has other members, Beadle puts nobody
-    /// back. Another person might have removed this one member at the same moment.
+    /// If Beadle would put back exactly one member and the group still has other members, Beadle
+    /// puts nobody back. Another person might have removed this one member at the same moment.
     pub(super) fn to_put_back(&self, lost: &[String], has_to_stay: impl Fn(&str) -> bool) -> Vec<String> {
         let back: Vec<String> = lost.iter().filter(|id| has_to_stay(id)).cloned().collect();
         let is_emptied = lost.len() == self.stayers().count();

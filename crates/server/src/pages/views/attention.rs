@@ -33,7 +33,7 @@ struct HeldChange {
     title: String,
 }
 
-/// A problem: several repositories or groups have the same state for the same reason.
+/// A problem of several repositories or groups that have the same state for the same reason.
 #[derive(Debug, Serialize)]
 pub(super) struct Problem {
     /// The kind of the keys.

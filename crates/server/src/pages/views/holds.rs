@@ -31,7 +31,7 @@ const EXAMPLES: usize = 5;
 /// Held changes with the same title, the same policy line and the same cause.
 #[derive(Debug, Serialize)]
 struct Group {
-    /// The code of the group. An operator uses it to decide about the whole group.
+    /// The code of the group. An operator uses the code to decide about the whole group.
     code: String,
     instance: String,
     generation: String,
@@ -73,7 +73,8 @@ pub(in crate::pages) struct HoldsPage {
     holds: Vec<Hold>,
     /// The held changes that this version cannot read. These changes belong to no group.
     unreadable: Vec<String>,
-    /// The number of approved changes that Beadle has not written yet. `total` includes them.
+    /// The number of approved changes that Beadle has not written yet. `total` includes these
+    /// changes.
     approved: usize,
     /// The number of rows to skip for the next page. `None` on the last page.
     next: Option<usize>,
@@ -268,7 +269,7 @@ impl Group {
 /// these changes have the same generation. Often an earlier policy first asked for a change, and a
 /// later policy planned the change again. So the line also names the policies that first asked for
 /// the changes. `changes` is the number of all these changes. `holds` might contain only some of
-/// them.
+/// these changes.
 fn asked_by(holds: &[Hold], changes: usize, lines: &Lines) -> Html {
     let Some(Hold { generation, .. }) = holds.first() else { return Html::default() };
     if is_undo(generation) {

@@ -61,8 +61,8 @@ struct Begun {
 }
 
 /// Returns, for each organisation, the newest sweep during which Beadle wrote something. Leaves out
-/// an organisation without such a sweep. `held` contains the names of the undos that have a held
-/// change.
+/// an organisation without a sweep that wrote something. `held` contains the names of the undos
+/// that have a held change.
 pub(super) async fn last_sweeps(
     store: &dyn Store,
     organisations: &[String],

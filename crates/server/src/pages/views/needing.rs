@@ -12,7 +12,7 @@ use crate::pages::condition::{Condition, Thing};
 const CODE: usize = 6;
 
 /// Returns the things that need attention. The most important state comes first. Leaves out
-/// rejected changes. They stay held, and no operator has to decide about them again.
+/// rejected changes. Rejected changes stay held, and no operator has to decide about them again.
 pub(super) fn needing_attention<'a>(all: impl Iterator<Item = &'a Thing>, holds: &[Hold]) -> Vec<&'a Thing> {
     let decided = decided(holds);
     let needs_attention = |thing: &&Thing| {
@@ -83,7 +83,7 @@ mod tests {
             thing(5, Condition::AsDeclared),
             Thing { further: vec![contested], ..thing(6, Condition::Held) },
         ];
-        // The third repository has a further hold. The store has no hold of the fourth repository.
+        // The third repository has one more hold. The store has no hold of the fourth repository.
         let holds = [hold(2, true), hold(3, true), hold(3, false), hold(6, true)];
         let shown = needing_attention(things.iter(), &holds);
         let names: Vec<&str> = shown.iter().map(|thing| thing.subject.as_str()).collect();

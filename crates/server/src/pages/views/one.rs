@@ -163,7 +163,8 @@ impl Work {
     }
 
     /// Returns the list of the changes that the last run did not write. `links` contains the links
-    /// of each change, in the order of [`Self::pending`]. It is empty if the changes have no links.
+    /// of each change, in the order of [`Self::pending`]. `links` is empty if the changes have no
+    /// links.
     pub(in crate::pages) fn unwritten(&self, links: &[Html]) -> Html {
         let columns = ["Change", "Risk", "Reason", "Asked by"];
         let row = |(at, change): (usize, &UnwrittenChange)| {

@@ -106,7 +106,7 @@ fn repositories(change: &HeldChanges) -> Html {
 /// Returns the number and the names of the repositories that drifted before the merge.
 fn drifted(merge: &MergeFacts) -> Html {
     let count = counted(merge.drifted.len() + merge.more_drifted, "repository", "repositories");
-    // The page of a repository shows its drift. The organisation itself has no such page.
+    // The page of a repository shows its drift. The organisation itself has no page of its own.
     let page = |name: &str| page_of(name).map_or_else(|| text(name), |to| link(&to, name));
     folded(&count, merge.drifted.iter().map(|name| (name.as_str(), page(name))), merge.more_drifted)
 }

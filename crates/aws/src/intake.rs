@@ -182,7 +182,7 @@ impl Function {
     }
 }
 
-/// Removes from an address everything before the route, for example the name of a gateway's stage.
+/// Removes everything before the route from an address, for example the name of a gateway's stage.
 fn below(uri: &Uri) -> Uri {
     let path = uri.path();
     let at = ["/hooks/", "/healthz"].iter().find_map(|route| path.find(route));

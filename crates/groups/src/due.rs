@@ -6,8 +6,8 @@ use std::sync::Arc;
 use beadle_engine::{Failure, Key, Lane, Mark, Metadata, Note, Store, Time, trace};
 use serde::{Deserialize, Serialize};
 
-/// If a sweep made a mark, the hint of the mark begins with this word. Then the hint has the time
-/// at which the sweep made its marks, and the name of the directory.
+/// If a sweep made a mark, the hint of the mark begins with this word. After this word, the hint
+/// has the time at which the sweep made its marks, and the name of the directory.
 const SWEPT: &str = "swept ";
 /// The first word of the hint if a command plans a key without a mark. The second word is the start
 /// time of the sweep.

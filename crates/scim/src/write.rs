@@ -17,7 +17,7 @@ use crate::model::{Group, NewUser, Record as _, User};
 use crate::read::record;
 
 const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
-/// The time to wait before each retry of a write to a new group that the server does not find yet.
+/// The waiting times before the retries of a write, if the server does not find a new group yet.
 const PATIENCE: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(300),

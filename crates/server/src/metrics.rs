@@ -214,8 +214,8 @@ impl Metrics {
         self
     }
 
-    /// Counts one webhook request. `status` is the status of its answer, and `took` is its
-    /// duration.
+    /// Counts one webhook request. `status` is the status of the answer, and `took` is the duration
+    /// of the request.
     pub fn delivery(&self, status: StatusCode, took: Duration) {
         self.deliveries.get_or_create(&Status { status: status.as_u16() }).inc();
         self.answered.observe(took.as_secs_f64());
@@ -269,7 +269,7 @@ impl Metrics {
         }
     }
 
-    /// Returns the values of all metrics as text in the format OpenMetrics.
+    /// Returns the values of all metrics as text in the OpenMetrics format.
     pub fn scrape(
         &self,
         depth: &Depth,

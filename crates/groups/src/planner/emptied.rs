@@ -30,9 +30,10 @@ impl Desired<'_> {
         seen.vanished.is_empty() && emptied(&self.empty, &seen.filled).is_none()
     }
 
-    /// Plans to remember that one more source group of a union now has members. Plans nothing if
-    /// another change of the plan already remembers this source group. The change is needed even if
-    /// no member joins, because the people of the source group can already be in the group.
+    /// If further source groups of a union now have members, plans a change that stores this fact.
+    /// Plans nothing if another change of the plan already remembers this source group. The change
+    /// is needed even if no member joins, because the people of the source group can already be in
+    /// the group.
     pub(super) fn remember_filled(&self, seen: &Seen, plan: &mut Plan<Write>) {
         let remembers = |change: &Change<Write>| {
             matches!(change.write.what, What::Create | What::Adopt { .. } | What::Remember | What::Add { .. })

@@ -45,8 +45,8 @@ pub(super) struct SomeLeavers {
     pub(super) deactivate: Vec<PersonAccount>,
     /// The accounts that Beadle keeps checking after the person has left the last group.
     pub(super) watched: Vec<PersonAccount>,
-    /// The accounts, by id, of people who must lose their access. For each of these people, the
-    /// directory confirmed this in a separate answer.
+    /// The ids of the accounts whose owners must lose their access. For each owner, the directory
+    /// confirmed this in a separate answer.
     pub(super) confirmed: Vec<String>,
     /// Why these leavers wait for an approval, or `None` if they leave immediately.
     pub(super) stop: Option<String>,

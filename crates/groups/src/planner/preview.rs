@@ -40,11 +40,11 @@ pub struct GroupPreview {
     pub incomplete: Vec<String>,
 }
 
-/// The part of a write that a preview shows. The variants have different results only if the
-/// earlier side already requires some values of the write.
+/// The part of a write that a preview shows. The two variants have different results only if the
+/// old planner also plans some values of the write.
 #[derive(Clone, Copy)]
 pub(super) enum Shown {
-    /// Only the values that the earlier side does not require yet.
+    /// Only the values that the old planner does not plan.
     Caused,
     /// All values of the write.
     Writes,

@@ -11,7 +11,8 @@ use crate::targets::TargetGroup;
 /// Returns the risk of a new value for a setting.
 fn risk(name: &str, before: &Value, after: &Value) -> Risk {
     match name {
-        // Members of a team have the access of all teams above it.
+        // Members of a team also have the access of the team's parent, and of all teams above the
+        // parent.
         "parent" if after.is_null() => Risk::Removes,
         "parent" => Risk::Exposes,
         // With this value, more people can see the team and its members.

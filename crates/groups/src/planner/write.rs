@@ -120,7 +120,7 @@ pub(crate) enum What {
         read: Time,
         /// The number of members at the time of the read.
         members: usize,
-        /// The accounts, by id, of people who must lose their access. For each of these people, the
+        /// The ids of the accounts whose owners must lose their access. For each owner, the
         /// directory confirmed this in a separate answer.
         confirmed: Vec<String>,
         /// The accounts that Beadle keeps checking after the person has left the last group.

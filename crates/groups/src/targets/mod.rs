@@ -167,8 +167,8 @@ pub trait TargetReader: Send + Sync + 'static {
     async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure>;
     /// Returns the group with this name, or `None` if the group does not exist.
     async fn group_named(&self, name: &str) -> Result<Option<TargetGroup>, Failure>;
-    /// Returns the group that Beadle created with this id, even if the group has another name now.
-    /// Returns `None` if there is no such group, or if the target does not show Beadle's ids.
+    /// Returns the group that Beadle created with this id, even if the group has a different name
+    /// now. Returns `None` if there is no such group, or if the target does not show Beadle's ids.
     async fn group_owned_as(&self, external_id: &str) -> Result<Option<TargetGroup>, Failure>;
     /// Returns a group from the last list of all groups. This method sends no request.
     fn known(&self, id: &str) -> Option<TargetGroup>;

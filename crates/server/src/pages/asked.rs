@@ -31,7 +31,8 @@ pub(super) struct Asked {
     pub(super) after: String,
     /// The number of rows to skip.
     pub(super) skip: String,
-    /// A number. The page of the journal shows only entries with a smaller number.
+    /// A number of a journal entry. The page of the journal shows only entries with smaller
+    /// numbers.
     pub(super) before: String,
 }
 

@@ -114,7 +114,7 @@ pub(super) fn detail(detail: &Detail, lines: &LinesOf<'_>) -> Html {
         Detail::Recovery(end) => text(end),
         Detail::Contested(contested) => text(contested),
         Detail::Refused(refused) => text(refused),
-        // Every other entry shows the facts in the same form as the journal.
+        // An entry of any other kind shows its facts as JSON, as the journal stores them.
         _ => code(detail),
     }
 }

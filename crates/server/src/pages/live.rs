@@ -29,7 +29,7 @@ pub(super) enum Part {
 impl Part {
     const ALL: [Self; 4] = [Self::Overview, Self::Holds, Self::Queue, Self::Tasks];
 
-    /// Returns the name of the page for the address of its events.
+    /// Returns the name of the page, as the address of the page's events contains it.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Overview => "overview",

@@ -15,8 +15,8 @@ const MOST: usize = 5_000;
 pub(super) struct Newest {
     /// The entries.
     pub(super) entries: Vec<Entry>,
-    /// The search for older entries continues before the entry with this number. `None` if there
-    /// are no older entries.
+    /// The search for older entries continues with the entries that have smaller numbers than this.
+    /// `None` if there are no older entries.
     pub(super) older: Option<u64>,
 }
 

@@ -163,7 +163,7 @@ pub(super) fn undo_link(visitor: Option<&Visitor>, run: u64) -> Html {
     paragraph([link(&to, format!("Undo {run}"))])
 }
 
-/// Returns a button that shows the plan for the undo of a sweep. If the person has no right to undo,
+/// Returns a button that shows the plan to undo a sweep. If the person has no right to undo,
 /// returns the command that undoes the sweep.
 pub(super) fn undo_plan_button(visitor: Option<&Visitor>, sweep: u64) -> Html {
     match may(visitor, Role::Approver) {
@@ -177,8 +177,8 @@ pub(super) fn undo_plan_button(visitor: Option<&Visitor>, sweep: u64) -> Html {
     }
 }
 
-/// Returns a button that shows the plan for the undo of these undos. If the person has no right to
-/// undo, returns the command that undoes them.
+/// Returns a button that shows the plan to undo these undos. If the person has no right to undo,
+/// returns the command that undoes these undos.
 pub(super) fn undo_undo_button(visitor: Option<&Visitor>, undos: &[u64]) -> Html {
     let numbers: Vec<String> = undos.iter().map(ToString::to_string).collect();
     match may(visitor, Role::Approver) {
@@ -192,9 +192,9 @@ pub(super) fn undo_undo_button(visitor: Option<&Visitor>, undos: &[u64]) -> Html
     }
 }
 
-/// Returns a button that shows the plan for the undo of everything that a policy wrote to an
-/// organisation. `generation` is the generation of the policy. If the person has no right to undo,
-/// returns the command that undoes the same writes.
+/// Returns a button that shows the plan to undo everything that a policy wrote to an organisation.
+/// `generation` is the generation of the policy. If the person has no right to undo, returns the
+/// command that undoes the same writes.
 pub(super) fn undo_policy_button(
     visitor: Option<&Visitor>,
     (organisation, generation): (&str, &str),

@@ -136,7 +136,7 @@ fn row(equal: &[&Hold]) -> Vec<Html> {
 }
 
 /// Returns the number of changes of each risk, the gravest risk first. A change with several risks
-/// counts only under its gravest one, so the sum is the number of changes.
+/// counts only under its gravest risk, so the sum is the number of changes.
 fn risks(holds: &[Hold]) -> String {
     let mut counts: BTreeMap<Risk, u32> = BTreeMap::new();
     for hold in holds {

@@ -1,4 +1,4 @@
-//! Shows on a page which stored data this version cannot read.
+//! Lists, on a page, the stored data that this version cannot read.
 
 use crate::pages::html::{Html, joined, text};
 use crate::pages::parts::{list, paragraph};

@@ -31,7 +31,7 @@ impl Cookies {
     }
 
     /// Returns the value of a cookie. If the browser sends two cookies with this name, returns
-    /// `None`. In that case, another server has set one of them.
+    /// `None`. In that case, another server has set one of the two cookies.
     pub(super) fn read<'a>(&self, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         let name = self.name(name);
         // The function reads the lines as bytes, and not as text. Another host of the same domain

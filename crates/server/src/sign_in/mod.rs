@@ -366,7 +366,7 @@ impl SignIn {
 
 /// Returns whether a person opened an address in a browser. Returns `false` if another page
 /// contains the address, for example as an image. Programs and old browsers do not send the headers
-/// that show this.
+/// that this function reads.
 fn is_opened(headers: &HeaderMap) -> bool {
     let is = |name: &str, value: &str| headers.get(name).is_none_or(|found| found == value);
     is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document")

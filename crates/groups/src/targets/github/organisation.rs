@@ -54,7 +54,7 @@ impl TeamReader {
     /// two lists is incomplete.
     pub(super) async fn everybody(&self) -> Result<Vec<TargetAccount>, Failure> {
         // If a person accepts an invitation between the two reads, the person is in both lists. If
-        // Beadle read the two lists in the other order, the person could be missing in both.
+        // Beadle read the two lists in the opposite order, the person could be missing in both.
         let invitations = self.github.invitations().await?;
         let members = self.github.members().await?;
         let mut accounts: Vec<TargetAccount> =

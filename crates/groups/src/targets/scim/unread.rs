@@ -82,7 +82,7 @@ impl ScimWriter {
         let lost = read.map_err(|failure| failure.during("reading back the write before this one"))?;
         let is_emptied = lost.len() > 1 && lost.len() == written.stayers().count();
         // The plan is more recent than the write. So Beadle puts back only members that the plan
-        // wants, because any other member possibly had to leave after the write.
+        // wants. Any other member possibly had to leave after the write.
         let back =
             if is_old && !is_emptied { Vec::new() } else { written.to_put_back(&lost, |id| stop.wants(id)) };
         if !back.is_empty() {

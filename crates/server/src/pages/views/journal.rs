@@ -43,8 +43,8 @@ const KINDS: [EntryKind; 10] = [
 pub(in crate::pages) struct Journal {
     /// The entries. The newest entry comes first.
     entries: Vec<Entry>,
-    /// The search for older entries continues before the entry with this number. `None` if there
-    /// are no older entries.
+    /// The search for older entries continues with the entries that have smaller numbers than this.
+    /// `None` if there are no older entries.
     older: Option<u64>,
     #[serde(skip)]
     asked: Asked,

@@ -46,8 +46,7 @@ pub(in crate::pages) struct Work {
     unreadable_holds: Vec<String>,
     /// The newest entries of the journal. The newest entry comes first.
     journal: Vec<Entry>,
-    /// The older entries begin before the entry with this number. `None` if there are no older
-    /// entries.
+    /// All older entries have smaller numbers than this. `None` if there are no older entries.
     older: Option<u64>,
     /// The policies behind the changes.
     #[serde(skip)]

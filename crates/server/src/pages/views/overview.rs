@@ -57,8 +57,8 @@ pub(in crate::pages) struct Overview {
     groups: Counts,
     /// The number of held changes that wait for a decision.
     holds: usize,
-    /// The number of those held changes that this version can read, so that somebody can decide
-    /// about them.
+    /// The number of those held changes that this version can read. A person can decide only about
+    /// these changes.
     #[serde(skip)]
     waiting: usize,
     queue: Depth,

@@ -30,8 +30,8 @@ pub(in crate::pages) struct Policies {
     organisations: Vec<OrganisationFacts>,
     /// The newest journal entries about generations. The newest entry comes first.
     history: Vec<Entry>,
-    /// The page with older entries begins before the entry with this number. `None` if there are no
-    /// older entries.
+    /// The page with older entries shows only entries that have smaller numbers than this. `None`
+    /// if there are no older entries.
     older: Option<u64>,
     /// The signed-in person who looks at the page.
     #[serde(skip)]

@@ -1,7 +1,7 @@
-//! Remembers which permissions of the App a token had after the last event about permissions. A
+//! Remembers the permissions that the App's token had after the last event about permissions. A
 //! token keeps the permissions that the installation had when GitHub created the token. Every
 //! process that uses the store therefore gets a new token if the permissions of its token differ
-//! from the remembered ones.
+//! from the remembered permissions.
 
 use beadle_engine::{Failure, Metadata, Note, StoreError, Time};
 use beadle_transport::TransportError;
@@ -13,8 +13,8 @@ use crate::read::Reader;
 /// The permissions of the token that a process requested after an event.
 #[derive(Serialize, Deserialize)]
 struct AppPermissions {
-    /// The time at which the process stored the note. The same permissions can come back later. The
-    /// time then distinguishes this note from the earlier one.
+    /// The time at which the process stored this note about permissions. The same permissions can
+    /// come back later. The time then distinguishes the later note from the earlier note.
     at: Time,
     /// The digest of the App and of the permissions of the token.
     permissions: CredentialDigest,
@@ -44,8 +44,8 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// Returns the error of the store, or GitHub's refusal to create the new token. The other
-    /// processes then keep their tokens.
+    /// Returns the error of the store, or GitHub's refusal to create the new token. If an error
+    /// occurs, the other processes keep their tokens.
     pub async fn renew_token(&self) -> Result<(), Failure> {
         if !self.api().is_app() {
             return Ok(());
@@ -63,9 +63,9 @@ impl Reader {
     }
 
     /// Makes this process get a new token of the App before its next request, if another process
-    /// called [`Self::renew_token`] and found other permissions than those of this process's token.
-    /// Reads one note from the store and sends no request. This method does nothing if the
-    /// credential is a token.
+    /// called [`Self::renew_token`] and the permissions that it found differ from the permissions
+    /// of this process's token. Reads one note from the store and sends no request. This method
+    /// does nothing if the credential is a token.
     ///
     /// # Errors
     ///

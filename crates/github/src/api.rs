@@ -44,7 +44,7 @@ pub struct Api {
     /// Otherwise, the read sends a request. `None` means that every read sends a request.
     last_seen: Option<Time>,
     /// The id of the repository, if this connection reads only paths below one repository. `None`
-    /// for all other reads.
+    /// if this connection reads other paths too.
     repository: Option<u64>,
     /// GitHub's latest answer about the name of each team and account. The paths of write requests
     /// contain such names.

@@ -261,8 +261,8 @@ async fn rule(api: &Api, row: &Value) -> Result<Rule, Failure> {
     let (Some(id), Some(pattern)) = (node.id, node.pattern) else {
         return Err(unknown("an entry of the list has no identity"));
     };
-    // A write replaces each of these two lists as a whole, so Beadle must not treat an unreadable
-    // list as empty.
+    // A write replaces the whole list of required checks or of required environments, so Beadle
+    // must not treat an unreadable list as empty.
     let is_list = |list: &Value, is_entry: fn(&Value) -> bool| match list {
         Value::Null => true,
         Value::Array(entries) => entries.iter().all(is_entry),

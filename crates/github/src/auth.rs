@@ -19,7 +19,7 @@ use crate::organisation_memory::another_organisation;
 /// If a token expires in less than this time, Beadle renews the token.
 const MARGIN: Duration = Duration::from_secs(300);
 /// The number of notes about permissions that a process remembers. Several runs can read notes at
-/// the same time and follow them later in any order. A process must therefore recognise several
+/// the same time and act on them later in any order. A process must therefore recognise several
 /// notes, not only the last one.
 const HEEDED: usize = 16;
 /// The `iat` of a JWT is this number of seconds in the past. GitHub accepts only an `iat` in the
@@ -67,7 +67,7 @@ pub(crate) struct Auth {
     organisation: String,
     clock: Clock,
     token: Mutex<Option<Token>>,
-    /// The last notes about permissions that this process has followed, the oldest first.
+    /// The last notes about permissions that this process has acted on, the oldest first.
     heeded: parking_lot::Mutex<VecDeque<(Time, CredentialDigest)>>,
     installation: Mutex<Option<u64>>,
 }
@@ -115,7 +115,7 @@ impl Auth {
     }
 
     /// Returns the credential for a call: the token of the App's installation, or the configured
-    /// token. `store` remembers which organisation the login means. If the App is no longer
+    /// token. `store` remembers which organisation the login belongs to. If the App is no longer
     /// installed, the error blocks the credential for every key of the organisation.
     pub(crate) async fn access(
         &self,
@@ -186,10 +186,10 @@ impl Auth {
         *self.token.lock().await = None;
     }
 
-    /// Forgets the token of the App if it has other permissions than the note. `at` is the time of
-    /// the note. It only distinguishes the notes, so a wrong clock does no harm. This process
-    /// forgets at most one token because of the same note. Otherwise, every run could request a
-    /// token while the note is out of date.
+    /// Forgets the token of the App if the permissions of the token differ from the permissions in
+    /// the note. `at` is the time of the note. This time only distinguishes the notes, so a wrong
+    /// clock does no harm. This process forgets at most one token because of the same note.
+    /// Otherwise, every run could request a token while the note is out of date.
     pub(crate) async fn heed_accepted_permissions(&self, at: Time, permissions: CredentialDigest) {
         let mut slot = self.token.lock().await;
         let is_news = {
@@ -365,7 +365,7 @@ mod tests {
         let (auth, client, wire) = app();
         let first = auth.access(&client, None).await.unwrap().digest;
         let (other, second) = (CredentialDigest::of("other"), Duration::from_secs(1));
-        // The clock of a process can be ahead of other clocks or behind them, and a run can follow
+        // The clock of a process can be ahead of other clocks or behind them, and a run can act on
         // a note late.
         for (at, permissions, tokens) in [
             (NOW, first, 1),

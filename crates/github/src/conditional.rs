@@ -93,9 +93,9 @@ impl Kept {
         Self { read: Some(now), absent: true, access, ..Self::default() }
     }
 
-    /// Returns whether a run can use the stored answer instead of a new read. The stored answer can
-    /// be too old, because a failed run did not read all paths. The stored answer can also be about
-    /// another repository that had the path before.
+    /// Returns whether a run can use the stored answer instead of a new read. A stored answer can
+    /// be too old, for example if a failed run did not read all paths. A stored answer can also be
+    /// about another repository that had the path before.
     fn stands_for(&self, repository: Option<u64>, since: Time) -> bool {
         let is_own = self.repository.is_none() || self.repository == repository;
         is_own && self.read.is_some_and(|read| since.since(read) < NOTED_EVERY)

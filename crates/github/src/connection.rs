@@ -117,10 +117,10 @@ fn digest(row: &Value) -> [u8; 16] {
     std::array::from_fn(|at| whole[at])
 }
 
-/// Returns `true` if a row does not show its account. There are three reasons: GitHub hides the
-/// account, the document does not read accounts of this type, or an invitation by mail has no
-/// account yet. Two equal rows without an account can be about two accounts, so Beadle does not
-/// treat them as a repeated row.
+/// Returns `true` if a row does not show its account. There are three possible reasons: GitHub
+/// hides the account, the document does not read accounts of this type, or an invitation by mail
+/// has no account yet. Two identical rows without an account can be about two accounts, so Beadle
+/// does not treat them as a repeated row.
 fn is_nameless(row: &Value) -> bool {
     let tells_nothing = |who: &Value| {
         let is_bare = |fields: &Map<String, Value>| fields.keys().all(|name| name.as_str() == "__typename");

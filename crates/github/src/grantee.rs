@@ -49,9 +49,8 @@ impl Grantee {
         if self.kind == ActorKind::Team { "teams" } else { "users" }
     }
 
-    /// Checks that the name belongs to the planned id now. The method makes no call if Beadle
-    /// resolved the name less than five seconds ago. For example, Beadle resolved the name for the
-    /// plan or for another write.
+    /// Checks that the name belongs to the planned id now. If Beadle resolved the name less than
+    /// five seconds ago, for example for the plan or for another write, the method makes no call.
     pub(crate) async fn confirm(&self, api: &Api, purpose: Purpose) -> Result<Confirmed, Failure> {
         let now = api.clock().now();
         if let Some(asked) = self.asked.filter(|asked| is_fresh(*asked, now)) {
@@ -74,7 +73,7 @@ impl Grantee {
                 return Ok(Confirmed { name: self.name.clone(), asked: found.asked });
             }
             Some(Ok(found)) => format!("has the id {} now, the plan has the id {}", found.id, self.id),
-            // Nobody has this name, so a removal with this name affects nobody.
+            // Nobody has this name, so a write that removes the access of this name affects nobody.
             _ if purpose == Purpose::Remove => {
                 return Ok(Confirmed { name: self.name.clone(), asked: now });
             }

@@ -13,8 +13,8 @@ use crate::api::Api;
 #[derive(Debug, Deserialize)]
 struct Envelope {
     data: Option<Value>,
-    /// The error message of a secondary limit. GitHub can report such a limit with status 200 and
-    /// an answer that has only this field.
+    /// The error message of a secondary limit. GitHub can report a secondary limit with status 200
+    /// and an answer that has only the field `message`.
     message: Option<String>,
     #[serde(default)]
     errors: Vec<GraphQlError>,

@@ -1,4 +1,4 @@
-//! Issues that an App keeps in one repository.
+//! Reads and writes the issues that an App created in one repository.
 //!
 //! <https://docs.github.com/rest/issues/issues>
 

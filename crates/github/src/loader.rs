@@ -39,8 +39,9 @@ const MANY: usize = 20;
 pub struct Bulk {
     teams: Option<Result<Arc<Snapshot>, Failure>>,
     properties: Option<Result<Arc<Properties>, Failure>>,
-    /// The names that do not exist. The field is `Err` if a budget is used up. The reads of all
-    /// repositories of the batch then fail, and Beadle repeats them later.
+    /// The names that do not exist, although layers use them to select repositories. The field is
+    /// `Err` if a budget is used up. The reads of all repositories of the batch then fail, and
+    /// Beadle repeats them later.
     missing: Result<Arc<Missing>, Failure>,
 }
 
@@ -179,8 +180,8 @@ impl Loader {
     ) -> Vec<(String, Result<Option<Repository>, Failure>)> {
         let sweep_of = |(id, _): &(String, Repository)| sweeps.get(id).copied().flatten();
         // If another batch of the sweep is reading the whole organisation, this batch waits here
-        // for that read, and then uses the read's result. A batch with a more urgent request does
-        // not wait.
+        // for that read, and then uses the read's result. A batch with a request that is more
+        // urgent than a sweep does not wait.
         let mut shared = if api.lane() == Lane::Sweep { Some(self.shared.lock().await) } else { None };
         let read: Option<Arc<SweepRead>> = shared.as_ref().and_then(|shared| (**shared).clone());
         let now = api.clock().now();
@@ -188,8 +189,8 @@ impl Loader {
             read.as_ref().is_some_and(|read| read.serves(sweep_of(one), now) && read.knows(one.1.id))
         };
         let (served, others): (Vec<_>, Vec<_>) = found.into_iter().partition(is_served);
-        // Beadle reads the lists after it has received all requests of the batch, so every sweep of
-        // the batch can use the lists.
+        // Beadle reads the lists after it has received all requests of the batch, so every sweep
+        // with a request in the batch can use the lists.
         let sweep = others.iter().filter_map(sweep_of).max();
         let bulk = self.bulk_with(api, others.len(), std::future::ready(missing.clone())).await;
         if let (Some(shared), Some(sweep)) = (&mut shared, sweep)

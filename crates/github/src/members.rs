@@ -220,8 +220,8 @@ impl Reader {
         Ok(Some(TeamMembers { team, members, invited }))
     }
 
-    /// Returns the other system that sets the members of a team, or `None` if GitHub shows no such
-    /// system. The other system is the team synchronisation of the organisation or of the
+    /// Returns the system outside Beadle that sets the members of a team, or `None` if GitHub shows
+    /// no such system. This system is the team synchronisation of the organisation or of the
     /// enterprise. An App has no permission to read the team synchronisation of the organisation.
     /// If this synchronisation is active, GitHub refuses the App's writes.
     ///

@@ -238,8 +238,8 @@ fn found_in(place: &Value, actor: &Actor, asked: Time) -> Option<Resolved> {
 }
 
 /// Returns whether the answer shows that the name has an owner. The answer can show an owner
-/// without the owner's identity. Even then, the name is not free: a removal would affect the
-/// unknown owner.
+/// without the owner's identity. A name with an unknown owner is not free, because a removal would
+/// affect this owner.
 fn is_shown(place: &Value, actor: &Actor) -> bool {
     let found = if actor.kind == ActorKind::Team { &place["team"] } else { place };
     !found.is_null()

@@ -78,8 +78,8 @@ impl Reader {
             Some(Found { id: node_id, database_id: id, name, owner }) => {
                 Ok(Some(Occupant { id, node_id, owner: owner.login, name }))
             }
-            // An answer can contain neither the repository nor a reason. The name might then still
-            // be in use.
+            // An answer can lack both the repository and the reason why it is missing. The name
+            // might then still be in use.
             None => Err(Failure::new(Class::Retry, format!("{DOING}: the answer is incomplete"))),
         }
     }

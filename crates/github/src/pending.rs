@@ -13,8 +13,8 @@ type Reply = oneshot::Sender<Result<Option<Repository>, Failure>>;
 pub(crate) struct Ask {
     pub(crate) node_id: String,
     pub(crate) reply: Reply,
-    /// The earliest time that a stored read may have. Beadle can use such a read for the parts that
-    /// only REST shows.
+    /// The earliest permitted time of a stored read. If a stored read is not older, Beadle can use
+    /// it for the parts that only REST shows.
     pub(crate) last_seen: Option<Time>,
     /// The sweep of the request, see [`Reader::in_sweep`](crate::Reader::in_sweep).
     pub(crate) sweep: Option<Time>,
@@ -56,7 +56,7 @@ pub(crate) struct CallCounts {
     pub(crate) properties: usize,
 }
 
-/// Returns, for each node, the earliest time that a stored answer may have. A node is missing from
+/// Returns, for each node, the earliest permitted time of a stored answer. A node is missing from
 /// the result if the read of this node must not use stored answers. If one of several requests for
 /// a repository needs a new read, all these requests get the new read.
 pub(crate) fn last_seen(asks: &[Ask]) -> HashMap<String, Time> {

@@ -382,7 +382,7 @@ fn too_many_alone() -> Failure {
 }
 
 /// Returns the text of a blob if the answer shows the whole text. GraphQL shows the text of a
-/// binary file as null, and cuts a long text.
+/// binary file as null, and truncates a long text.
 fn whole_text(blob: &Value) -> Option<String> {
     let text = blob["text"].as_str()?;
     // If GitHub converted the text from another encoding, the size differs.

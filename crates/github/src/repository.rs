@@ -282,7 +282,7 @@ pub struct Rule {
     pub checks: Vec<StatusCheck>,
     /// The environments that need a successful deployment before a merge.
     pub environments: Vec<String>,
-    /// The actors who can do things that the rule forbids to all others.
+    /// The actors who can do things that the rule forbids to all other actors.
     pub allowances: Allowances,
     /// The lists of actors that GitHub shows incompletely. Each list has the name of its GraphQL
     /// connection.
@@ -357,7 +357,7 @@ pub struct Repository {
     /// can be older than the other parts.
     pub has_age: bool,
     /// The time of the earliest stored read, if the parts that only REST shows come from stored
-    /// reads. `None` if Beadle has read these parts now.
+    /// reads. `None` if Beadle used no stored read for these parts.
     pub last_seen: Option<Time>,
     /// The names that do not exist, although layers use them to select repositories.
     pub missing: std::sync::Arc<crate::Missing>,

@@ -106,8 +106,8 @@ struct MadeBelow {
 
 impl Writer {
     /// `POST /orgs/{org}/teams`: creates a team. All members of the organisation can see a team
-    /// that is not secret. GitHub requires a team to be visible in this way if it has a team above
-    /// or below it. Returns `None` if a team already has this name.
+    /// that is not secret. GitHub does not allow a team to be secret if there is a team above or
+    /// below it. Returns `None` if a team already has this name.
     pub async fn create_team(&self, new: &NewTeam<'_>) -> Result<Option<Team>, Failure> {
         let api = self.api();
         let path = Path::at("orgs").value(api.organisation()).then("teams");

@@ -1,7 +1,8 @@
 //! Reads which teams have access to repositories. Beadle reads the teams of one repository by REST.
-//! For many repositories, Beadle reads the teams of the whole organisation together: a snapshot. If
-//! a team has a custom role, GraphQL shows only the base role, but REST shows the custom role. So
-//! if the organisation possibly has custom roles, Beadle reads the snapshot by REST.
+//! For many repositories, Beadle reads the teams of the whole organisation together into a
+//! snapshot. If a team has a custom role, GraphQL shows only the base role, but REST shows the
+//! custom role. So if the organisation possibly has custom roles, Beadle reads the snapshot by
+//! REST.
 
 use std::collections::HashMap;
 
@@ -51,7 +52,8 @@ struct Row {
     id: u64,
     slug: String,
     permission: String,
-    /// How the team has access. Beadle can remove only access that the repository itself gives.
+    /// The source of the team's access. Beadle can remove only access that the repository itself
+    /// gives.
     access_source: Option<String>,
     parent: Option<Above>,
 }

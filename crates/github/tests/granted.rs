@@ -103,7 +103,7 @@ async fn no_access_is_removed_from_a_new_owner_of_a_name() {
     named.remove_team(&Grantee::team(7, "platform")).await.unwrap_err();
     named.remove_collaborator(&Grantee::user(7, "mona")).await.unwrap_err();
     assert_eq!(world.sent().0, [""; 0]);
-    // Nobody has this name, so a removal with this name affects nobody.
+    // Nobody has this name, so a write that removes the access of this name affects nobody.
     let world = World::new(|_| 0);
     let named = Writer::new(world.api.clone()).named(1, "R_1").await.unwrap();
     named.remove_collaborator(&Grantee::user(7, "mona")).await.unwrap();

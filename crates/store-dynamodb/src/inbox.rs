@@ -184,7 +184,7 @@ impl DynamoStore {
                 };
                 match finished {
                     Ok(finished) => count += u64::from(finished),
-                    // If one delivery fails, the store still completes the others.
+                    // If one delivery fails, the store still completes the other deliveries.
                     Err(error) => failure = Some(error),
                 }
             }

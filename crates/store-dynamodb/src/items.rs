@@ -198,7 +198,7 @@ impl DynamoStore {
         let mut items: Vec<Item> = Vec::new();
         for attempt in 1..=TRIES {
             let page = match self.client.batch_get_item().set_request_items(Some(rest)).send().await {
-                // The role was made for an earlier version.
+                // The role was made for an earlier version of Beadle.
                 Err(error) if error.code() == Some("AccessDeniedException") => {
                     // Further requests of this process would also be refused.
                     if !self.reads_each.swap(true, Ordering::Relaxed) {

@@ -12,7 +12,7 @@ use crate::failed::describe;
 /// The schema that the store uses if the URL names no schema.
 const SCHEMA: &str = "beadle";
 /// The maximum length of a schema's name. The name of the channel for notifications contains the
-/// schema's name, and PostgreSQL cuts names off after 63 bytes.
+/// schema's name, and PostgreSQL truncates a name after 63 bytes.
 const LONGEST: usize = 40;
 
 /// The time limit for a new connection.

@@ -125,8 +125,8 @@ impl Failed {
     /// Returns the error of the store for one of several calls that failed together.
     pub(crate) fn error(&self, doing: &'static str) -> StoreError {
         // The migration creates all tables and columns. If a table or a column is missing, another
-        // version of Beadle or a person has changed the schema. The counter of the journal must be
-        // a single value.
+        // version of Beadle or a person has changed the schema. The table of the journal's counter
+        // must have exactly one row.
         let is_damage = matches!(self, Self::Damaged(_))
             || self.code().is_some_and(|code| {
                 [

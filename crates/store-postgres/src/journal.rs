@@ -252,7 +252,8 @@ pub(crate) async fn open_intents<C: GenericClient>(on: &C) -> Result<Vec<Entry>,
     for row in sql::query(on, &query, &[]).await? {
         match read(&row) {
             Ok(entry) => open.push(entry),
-            // Beadle must handle the other interrupted writes in any case.
+            // An unreadable intent must not prevent Beadle from handling the other interrupted
+            // writes.
             Err(Failed::Damaged(why)) => tracing::error!(why, "interrupted write unreadable, skipping it"),
             Err(other) => return Err(other),
         }

@@ -238,8 +238,8 @@ pub(crate) async fn count_waiting<C: GenericClient>(
                 left -= count(found.rows.len());
                 break;
             }
-            // These rows might have taken the place of readable rows, so the query runs again
-            // without them. Unreadable rows are rare.
+            // The unreadable rows might have taken the place of readable rows, so the query runs
+            // again without the unreadable rows. Unreadable rows are rare.
             left_out.extend(found.damaged.iter().map(|(key, _)| key.clone()));
             damaged.extend(found.damaged);
         }

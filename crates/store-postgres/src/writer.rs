@@ -51,8 +51,8 @@ pub(crate) struct Shared {
     pub(crate) timing: Timing,
 }
 
-/// A request that shares a transaction with others. The request changes only the rows that the
-/// group has loaded.
+/// A request that shares a transaction with other requests. The request changes only the rows that
+/// the group has loaded.
 pub(crate) trait Request: Send + Sync + 'static {
     /// The type of the value that the caller gets.
     type Output: Send + Sync + 'static;
@@ -363,7 +363,7 @@ async fn write_late(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Box<dyn Wor
 }
 
 /// Writes a group in one transaction. Returns the number of its first journal entry, or `None` if
-/// requests of the group failed. Then nothing is stored.
+/// requests of the group failed. If requests failed, nothing is stored.
 async fn commit(shared: &Shared, group: &mut [Box<dyn Work>], begin: &str) -> Result<Option<u64>, Failed> {
     repeat!(&shared.pool, attempt(shared, group, begin))
 }

@@ -181,8 +181,8 @@ const SETTLED: &str = "settled-intents";
 /// Lists the intents that have no result. Also returns a number for [`remember_settled`]: all
 /// intents up to this number have results.
 pub(crate) fn open_intents(connection: &Connection) -> rusqlite::Result<(Vec<Entry>, u64)> {
-    // Another process can write between the queries. Even then, if the last query does not find an
-    // intent up to this number, the intent has a result.
+    // Another process can write between the queries. Even if this happens, each intent up to this
+    // number has a result if the last query does not find it.
     let last = "SELECT coalesce(max(seq), 0) FROM journal";
     let last: u64 = connection.prepare_cached(last)?.query_row([], |row| row.get(0))?;
     let settled = settled(connection)?;
@@ -210,7 +210,7 @@ fn settled(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
-/// Stores a number. All intents up to this number have results, so the next search begins there.
+/// Stores a number. All intents up to this number have results, so the next search begins after it.
 pub(crate) fn remember_settled(connection: &Connection, until: u64) -> rusqlite::Result<()> {
     if until <= settled(connection)? {
         return Ok(());

@@ -38,7 +38,7 @@ impl Answer {
     }
 
     /// Returns the time of the answer by the vendor's clock, in whole seconds. Returns `None` if
-    /// the answer does not name its time.
+    /// the answer does not contain this time.
     pub fn date(&self) -> Option<Time> {
         date(&self.headers)
     }
@@ -82,7 +82,7 @@ pub(crate) fn number(headers: &HeaderMap, name: &str) -> Option<i64> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// Returns the time of the answer by the vendor's clock. If the answer does not name its time,
+/// Returns the time of the answer by the vendor's clock. If the answer does not contain this time,
 /// returns Beadle's own time.
 pub(crate) fn vendor_time(headers: &HeaderMap, now: Time) -> Time {
     date(headers).unwrap_or(now)
@@ -150,8 +150,8 @@ pub(crate) fn account(
     };
     let amount = |what| figure(headers, rate_limit_headers, what).and_then(|n| u64::try_from(n).ok());
     let period = figure(headers, rate_limit_headers, "reset")?;
-    // This credential may use only a share of the vendor's limit. Beadle treats the rest of the
-    // limit as already used.
+    // This credential may use only a share of the vendor's limit. Beadle treats the part of the
+    // limit above this share as already used.
     let whole = amount("limit").filter(|limit| *limit > 0)?;
     let limit = whole.saturating_mul(rate_limit_headers.share) / 100;
     let Some(reset) = on_our_clock(period, headers, now) else {

@@ -29,7 +29,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// The maximum extra wait of a request. Without extra waits, the client would send all waiting
 /// requests in the same instant.
 const NEARLY: Duration = Duration::from_millis(500);
-/// How long the client keeps the refusal of a token, if the refusal does not block a budget.
+/// How long the client remembers that a token was refused, if the refusal does not block a budget.
 const REFUSED: Duration = Duration::from_secs(10);
 /// How many times the client retries a failed read before it returns the error.
 const READ_RETRIES: u32 = 2;
@@ -225,8 +225,9 @@ impl Client {
 
     /// Runs `request`, which requests a token for the credential of this client. A refusal of this
     /// request counts as a denial of the credential, see [`Self::denied`]. After a refusal, the
-    /// client returns an error for some time without running `request`: while the credential is
-    /// blocked, or in a command for ten seconds. Otherwise, each read would request a token.
+    /// client returns an error for some time without running `request`, because otherwise each read
+    /// would request a token. In the service, this time ends when the credential is no longer
+    /// blocked. In a command, it ends after ten seconds.
     ///
     /// The caller keeps the tokens. The caller must not make several calls of this method at the
     /// same time, because all of them would run their requests before the first refusal arrives.

@@ -10,8 +10,8 @@ use crate::pace::Pace;
 
 /// The number of minutes in an hour. A simulator with shorter minutes also has shorter hours.
 pub(crate) const MINUTES: u32 = 60;
-/// The maximum time that a request waits here. A request that has to wait longer gets an error,
-/// because its key can wait in the queue.
+/// The maximum time that a request waits before it may create content. A request that has to wait
+/// longer gets an error, because its key can wait in the queue.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The maximum number of requests that create content.
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct ContentLimits {
     /// The number of requests in the period of the secondary limits. This period is a minute.
     pub minute: u32,
-    /// The number of requests in 60 such periods.
+    /// The number of requests in 60 periods of the secondary limits.
     pub hour: u32,
 }
 
@@ -63,7 +63,7 @@ impl ContentPace {
     }
 
     /// Waits until a request may create content. If the wait would be long, the function returns
-    /// immediately. The error is the end of the wait.
+    /// immediately. The error is the time at which the wait would end.
     pub(crate) async fn take(&self, lane: Lane, clock: &Clock) -> Result<(), Time> {
         for pace in [&self.minute, &self.hour] {
             while let Some(at) = pace.try_take(1, lane, clock.now()) {

@@ -283,8 +283,8 @@ mod tests {
             TransportError::Budget(Wait { credential, resource, until, spares_events, spares_others: false })
         };
         assert!(wait(Resource::Secondary, true).is_pacing());
-        // In these cases the vendor's limit is used up, so Beadle's own pace is not the only reason
-        // for the wait.
+        // In the next two cases, the vendor's limit is used up, so Beadle's own pace is not the
+        // only reason for the wait.
         assert!(!wait(Resource::Secondary, false).is_pacing());
         assert!(!wait(Resource::Core, true).is_pacing());
     }

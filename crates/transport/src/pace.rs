@@ -11,7 +11,7 @@ use beadle_engine::{Clock, Lane, Time};
 
 use crate::sharing::LOOK;
 
-/// How long a request of a sweep may wait here. If the request has to wait longer, it gets an
+/// How long a sweep's request may wait for points. If the request has to wait longer, it gets an
 /// error.
 const PATIENCE: Duration = Duration::from_secs(2);
 

@@ -283,8 +283,8 @@ pub struct Entry {
 ///
 /// # Panics
 ///
-/// If a call with a dangerous value sends other requests than the same call with a plain value.
-/// Only the value itself is allowed to differ.
+/// If the requests of a call with a dangerous value differ from the requests of the same call with
+/// a plain value. Only the value itself is allowed to differ.
 pub async fn walk(
     entries: &[Entry],
     everywhere: &[&str],

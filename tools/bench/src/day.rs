@@ -75,7 +75,7 @@ fn print_patterns(patterns: &Patterns, sweeps: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Those parts of the service that sweep an organisation.
+/// The parts of the service that sweep an organisation.
 struct Day {
     clock: Clock,
     store: Arc<dyn Store>,

@@ -38,7 +38,7 @@ const ROUNDS: usize = 4;
 const WITH_IDS: &[&str] =
     &["labels", "milestones", "autolinks", "rulesets", "hooks", "protection", "environments"];
 
-/// Returns an organisation with this number of equal repositories.
+/// Returns an organisation with this number of identical repositories.
 pub(crate) async fn organisation(repositories: usize) -> anyhow::Result<Value> {
     let limits = Limits { minute: Duration::from_secs(1), ..Limits::default() };
     let new = json!({ name(0): { "branches": { "main": {} }, "visibility": "private" } });

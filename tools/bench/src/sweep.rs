@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 pub(crate) async fn run() -> anyhow::Result<()> {
     let repositories = size("SWEEP_REPOSITORIES", 10_000)?;
     let latency = Duration::from_millis(u64::try_from(size("SWEEP_LATENCY_MS", 100)?)?);
-    // The gate and two sweeps together can need more than GitHub allows in an hour.
+    // The gate and two sweeps together might need more calls than GitHub allows in an hour.
     let limits = Limits { core: 1_000_000, graphql: 1_000_000, ..Limits::default() };
     let state = Some(organisation(repositories));
     let settings = Settings { limits, state, latency, ..Settings::default() };

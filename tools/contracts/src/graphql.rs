@@ -13,8 +13,8 @@ use serde_json::Value;
 static SCHEMA: LazyLock<Valid<Schema>> = LazyLock::new(|| {
     let path = super::tool("graphql-schema/package/schema.graphql");
     let text = std::fs::read_to_string(&path).unwrap();
-    // The published schema defines some fields twice. The parser reports these errors, and the
-    // checks use the rest of the schema.
+    // The published schema defines some fields twice. The parser reports each second definition as
+    // an error. The checks use the schema without these definitions.
     let schema = Schema::parse(text, path).unwrap_or_else(|error| {
         let errors = error.errors.iter().map(|error| error.to_string()).collect::<Vec<_>>();
         let known = |error: &String| error.contains("duplicate definitions for the");

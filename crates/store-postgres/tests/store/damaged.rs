@@ -33,7 +33,7 @@ async fn a_row_of_the_queue_that_cannot_be_read_blocks_no_other_key() {
     store.mark((0..5).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
     run(&url, "UPDATE work SET epoch = -1, rank = -1, first_dirty = -1 WHERE key = 'repository:acme:2'")
         .await;
-    // The damaged row is the first one in each order, and the claim takes only one key.
+    // The damaged row comes first in every sort order, and the claim takes only one key.
     let mut claimed = Vec::new();
     for n in 0..4 {
         let claims = store.claim(1, LATER + std::time::Duration::from_millis(n)).await.unwrap();
@@ -65,7 +65,7 @@ async fn a_mark_skips_a_row_that_cannot_be_read_and_a_sweep_ends_with_it() {
     let store = open(&url).await;
     let mark = |n: u64| Mark::new(key(n), Lane::Sweep);
     store.mark(vec![mark(2)], Time(0)).await.unwrap();
-    // The damaged row is the first one in each order.
+    // The damaged row comes first in every sort order.
     run(&url, "UPDATE work SET epoch = -1, rank = -1, first_dirty = -1").await;
     assert!(sweep::begin(&store, "acme", 3, Time(0)).await.unwrap());
     let skipped = store.mark_readable((1..=3).map(mark).collect(), Time(0)).await.unwrap();

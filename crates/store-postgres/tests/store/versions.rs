@@ -86,7 +86,7 @@ async fn old_partitions_of_the_journal_go_at_once() {
     let read = store.entries(listing).await.unwrap();
     let read: Vec<u64> = read.into_iter().map(|entry| entry.seq).collect();
     assert_eq!(read, (999_996..=1_000_005).collect::<Vec<u64>>(), "a page has entries of both");
-    // An entry of the first partition is new enough.
+    // One entry of the first partition is too new, so the partition stays.
     assert_eq!(prune(108).await, 8);
     check(&url, "to_regclass('journal_0') IS NOT NULL AND to_regclass('journal_2') IS NOT NULL").await;
     assert_eq!(prune(109).await, 0);

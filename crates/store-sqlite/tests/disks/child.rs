@@ -26,7 +26,7 @@ const KIND: &str = "DISKS_KIND";
 const FULL: u64 = 1;
 
 /// Runs the child in a shell. `script` prepares the process and then runs the command in the
-/// script's arguments. Returns the numbers of the accepted deliveries.
+/// script's arguments. Returns which deliveries the store accepted, by their numbers.
 fn child(
     before: &[&str],
     script: &str,

@@ -1,4 +1,4 @@
-//! Somebody deletes or replaces a file of the store while the store is open.
+//! Storms in which somebody deletes or replaces a file of the store while the store is open.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -11,7 +11,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 /// The largest body of a delivery, in bytes. SQLite needs several pages for such a body.
 const LARGEST: usize = 20_000;
-/// A storm has fewer deliveries than this.
+/// A storm has fewer deliveries than this number.
 const MOST: u32 = 1_000;
 
 /// Returns the delivery with a number. Equal numbers give equal deliveries, in every process.

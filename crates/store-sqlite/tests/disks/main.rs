@@ -1,8 +1,8 @@
-//! Storms of disks. A crash tears the write-ahead log. Somebody deletes or replaces open files.
-//! Writes fail in the middle of a file. The disk is full, or the file system is read-only. A seed
-//! determines each storm. In all storms, an accepted delivery is durable: the store has it
-//! afterwards, with its whole body, and its key is due. If the store did not accept a delivery, the
-//! store contains either the whole delivery or no part of the delivery.
+//! Storms with faults of the disk and of the files. A crash tears the write-ahead log. Somebody
+//! deletes or replaces open files. Writes fail in the middle of a file. The disk is full, or the
+//! file system is read-only. A seed determines each storm. In all storms, an accepted delivery is
+//! durable: the store has it afterwards, with its whole body, and its key is due. If the store did
+//! not accept a delivery, the store contains either the whole delivery or no part of the delivery.
 //!
 //! `cargo xtask storm disks --for 10m` runs more storms. `--seeds 1 --from SEED` runs one storm.
 //!

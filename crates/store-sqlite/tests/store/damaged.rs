@@ -174,7 +174,7 @@ async fn a_claim_passes_over_a_row_that_cannot_be_read() {
     let key = |n: u64| Key::new("repository", "acme", n);
     store.mark((1..=3).map(|n| Mark::new(key(n), Lane::Event)).collect(), Time(0)).await.unwrap();
     let file = Connection::open(&path).unwrap();
-    // The damaged row is the first one in each order, and the claim takes only one key.
+    // The damaged row comes first in every sort order, and the claim takes only one key.
     let damage = "UPDATE work SET wanted = -1, rank = -1, first_dirty = -1, due = -1
                   WHERE key = 'repository:acme:2'";
     file.execute(damage, []).unwrap();
@@ -205,7 +205,7 @@ async fn a_mark_skips_a_row_that_cannot_be_read_and_a_sweep_ends_with_it() {
     let mark = |n: u64| Mark::new(Key::new("repository", "acme", n), Lane::Sweep);
     store.mark(vec![mark(2)], Time(0)).await.unwrap();
     let file = Connection::open(&path).unwrap();
-    // The damaged row is the first one in each order.
+    // The damaged row comes first in every sort order.
     let damage = "UPDATE work SET wanted = -1, rank = -1, first_dirty = -1, due = -1";
     file.execute(damage, []).unwrap();
     assert!(sweep::begin(&store, "acme", 3, Time(0)).await.unwrap());

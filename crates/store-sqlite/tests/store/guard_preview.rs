@@ -84,7 +84,7 @@ async fn a_preview_of_the_guard_names_the_held_changes_and_reserves_nothing() {
     assert_eq!(part.held.iter().map(|(_, count)| count).sum::<usize>(), 3, "{part:?}");
     let wide = preview_guard(&store, Limits::default(), &plans[1..], NOW).await.unwrap();
     assert_eq!(wide, GuardPreview { writes: 2, held: Vec::new() });
-    // The guard then decides in the same way.
+    // The guard then holds the same changes that the preview shows.
     let asked: Vec<Hold> = plans
         .iter()
         .flat_map(|(key, plan)| {

@@ -300,8 +300,8 @@ async fn a_contest_and_its_writer_stay_in_the_state_after_the_repair() {
     }
     let report = run(world, false, (Lane::Event, "repository.edited", "octocat")).await;
     assert!(matches!(report.steps[0].outcome, StepResult::Postponed(_)), "{report:?}");
-    // An event about another aspect does not show who the writer is. Neither does a webhook about
-    // Beadle's own write.
+    // An event about another aspect does not show who the writer is. A webhook about Beadle's own
+    // write does not show the writer either.
     run(world, false, (Lane::Event, "label.edited", "mona")).await;
     run(world, false, (Lane::Sweep, "repository.edited", "beadle[bot]")).await;
     run(world, false, (Lane::Event, "repository.edited", "beadle[bot]")).await;

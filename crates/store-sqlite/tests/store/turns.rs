@@ -83,8 +83,8 @@ impl World {
         Self { vendor, plan: Plan::new("acme/shop"), begun }
     }
 
-    /// Adds a change with this turn to the plan. `after` lists changes. The new change depends on
-    /// them.
+    /// Adds a change with this turn to the plan. `after` lists the changes on which the new change
+    /// depends.
     fn change(&mut self, what: &str, stage: u8, track: u32, after: &[usize]) {
         let (before, after_value) = (json!(1), json!(2));
         let risk = Risk::Changes;

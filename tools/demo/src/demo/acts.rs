@@ -84,8 +84,8 @@ pub(super) async fn burst(
         let repositories = &state["orgs"]["acme"]["repos"];
         names.iter().filter(|name| !violations_of(name, &repositories[name.as_str()]).is_empty()).count()
     };
-    // The demo kills the service at a moment when Beadle has repaired some repositories, works on
-    // others, and has not begun with the rest.
+    // The demo kills the service at a moment when Beadle has repaired some repositories, is
+    // repairing others, and has not begun to repair the remaining repositories.
     while wrong(&sim.state()) > names.len() * 3 / 4 && clock.now() < patience {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -132,7 +132,7 @@ async fn attempt(shared: &Shared, hook: Hook, mut logged: Logged) {
     let request = shared
         .http()
         .post(&hook.url)
-        .timeout(std::time::Duration::from_secs(10)) // the limit of GitHub
+        .timeout(std::time::Duration::from_secs(10)) // the limit at GitHub
         .header("content-type", "application/json")
         .header("user-agent", "GitHub-Hookshot/sim")
         .header("x-github-event", logged.event)

@@ -14,7 +14,7 @@ use crate::github::rest::Reply;
 /// shorter minutes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The length of the minute.
+    /// The length of a minute in these rate limits.
     pub minute: Duration,
     /// The number of REST calls in an hour.
     pub core: u64,

@@ -117,8 +117,8 @@ impl Shared {
         *lock(&self.hook) = hook;
     }
 
-    /// Makes the simulator send the webhooks of this App, and no longer those of the previous App.
-    /// This App comes from a manifest.
+    /// Makes the simulator send the webhooks of this App instead of the webhooks of the previous
+    /// App. This App comes from a manifest.
     fn send_for(&self, app: &Value) {
         self.hook_app.store(app["id"].as_u64().unwrap_or_default(), Ordering::Relaxed);
         let text = |key: &str| app[key].as_str().map(str::to_owned);
@@ -297,7 +297,7 @@ struct IncomingRequest<'a> {
 
 fn authorised(shared: &Arc<Shared>, asked: &IncomingRequest<'_>, is_graphql: bool, log: &mut Value) -> Reply {
     let IncomingRequest { method, uri, path, headers, request, fault } = *asked;
-    // The caller needs no credential except the code.
+    // A caller that exchanges the code of a manifest needs no credential except the code.
     if let Some(code) = manifest::code(method, path) {
         return manifest::convert(&mut lock(&shared.world), code, &shared.app_key.pem);
     }

@@ -351,7 +351,7 @@ impl World {
         Some((org, self.repository(org, name)?))
     }
 
-    /// Returns the repositories of an organisation. The oldest comes first.
+    /// Returns the repositories of an organisation. The oldest repository comes first.
     pub(crate) fn repositories(&self, org: &str) -> Vec<&Value> {
         let repositories = self.org(org).and_then(|org| org["repos"].as_object()).into_iter().flatten();
         let mut repositories: Vec<&Value> = repositories.map(|(_, repository)| repository).collect();

@@ -124,7 +124,7 @@ fn walk(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
             found.insert(format!("{path}[]"), Value::Null);
             for item in items {
                 let entry = format!("{path}[{}]", steady(item));
-                // If two entries are equal, the second one gets another path.
+                // If two entries are identical, the second entry gets another path.
                 let mut paths = (1..).map(|n| if n == 1 { entry.clone() } else { format!("{entry} {n}") });
                 let free = paths.find(|path| !found.contains_key(path)).unwrap_or_default();
                 found.insert(free, Value::Null);

@@ -30,7 +30,7 @@ const COUNTED: &[ListFault] =
 /// this list. So each of these faults leaves a trace.
 const UNCOUNTED: &[ListFault] = &[ListFault::Doubled, ListFault::Null, ListFault::WrongId, ListFault::NoId];
 
-/// The fields that a client uses to address an entry. The most common one comes first.
+/// The fields that a client uses to address an entry. The most common field comes first.
 const IDS: &[&str] = &["id", "databaseId", "number"];
 
 /// A list inside an answer: the path to the object that contains it, and the key of the list there.

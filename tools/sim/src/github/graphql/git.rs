@@ -86,7 +86,8 @@ fn history<'a>(found: &'a Value, from: &Commit<'a>) -> Vec<String> {
     ids
 }
 
-/// Returns the ids of the commits that `head` has and `base` does not have. The oldest comes first.
+/// Returns the ids of the commits that `head` has and `base` does not have. The oldest commit comes
+/// first.
 pub(super) fn ahead<'a>(found: &'a Value, base: &Commit<'a>, head: &Commit<'a>) -> Vec<String> {
     let known: BTreeSet<String> = history(found, base).into_iter().collect();
     let mut ids: Vec<String> = history(found, head).into_iter().filter(|id| !known.contains(id)).collect();
@@ -134,7 +135,7 @@ pub(super) fn head_branch(number: &str, pull: &Value) -> String {
     pull["branch"].as_str().map_or_else(|| format!("change-{number}"), str::to_owned)
 }
 
-/// Returns the pull requests that the arguments select. The newest comes first.
+/// Returns the pull requests that the arguments select. The newest pull request comes first.
 pub(super) fn pulls(found: &Value, arguments: &Map<String, Value>) -> Resolved {
     let wanted = arguments.get("headRefName").and_then(Value::as_str);
     let all = found["pulls"].as_object().into_iter().flatten();

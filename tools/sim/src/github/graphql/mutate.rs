@@ -12,7 +12,7 @@ use crate::github::world::World;
 
 pub(super) fn mutate(world: &mut World, name: &str, input: &Value, sender: &str) -> Result<Object, Problem> {
     let unprocessable = |message: String| {
-        // For an unknown node id, GitHub returns another kind of error than for an invalid value.
+        // GitHub returns different kinds of errors for an unknown node id and for an invalid value.
         let is_missing = message.starts_with("Could not resolve to ");
         Problem { kind: if is_missing { "NOT_FOUND" } else { "UNPROCESSABLE" }, message }
     };

@@ -63,10 +63,10 @@ fn sources(world: &World, org: &str, login: &str, role: &Value) -> Vec<(&'static
     sources
 }
 
-/// The maximum length of a file's text in GraphQL, in bytes. GraphQL cuts a longer text.
+/// The maximum length of a file's text in GraphQL, in bytes. GraphQL truncates a longer text.
 const LONGEST_TEXT: usize = 512 * 1024;
 
-/// Returns a file by its id. The text of a long file is cut.
+/// Returns a file by its id. The text of a long file is truncated.
 fn blob(repository: &Value, id: &str) -> Resolved {
     let Some(text) = commits::blob(repository, id) else { return Resolved::Value(Value::Null) };
     let end = (0..=text.len().min(LONGEST_TEXT)).rev().find(|end| text.is_char_boundary(*end));

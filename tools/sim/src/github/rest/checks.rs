@@ -9,7 +9,7 @@ use super::{Call, Reply, git, has_id, in_object, page};
 use crate::github::world::{World, now};
 use crate::github::{commits, shapes};
 
-/// Those keys of a body that the simulator stores.
+/// The keys of a body that the simulator stores.
 const SETTABLE: &[&str] =
     &["name", "details_url", "external_id", "status", "started_at", "conclusion", "completed_at"];
 

@@ -18,7 +18,7 @@ use crate::github::commits::{self, Commit, File, find, has_branches, head};
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// The maximum number of entries in a recursive tree. A longer tree is cut.
+/// The maximum number of entries in a recursive tree. A longer tree is truncated.
 const MOST_ENTRIES: u64 = 100_000;
 
 fn empty() -> Reply {
@@ -184,8 +184,8 @@ fn merge_base<'a>(found: &'a Value, base: &Commit<'a>, head: &Commit<'a>) -> Opt
     line(head).find(|commit| of_base.contains(&commit.id))
 }
 
-/// Answers `GET /repos/{owner}/{repo}/git/trees/{tree_sha}`. If a test needs a tree that GitHub
-/// cuts, it can set `tree_limit` in the state.
+/// Answers `GET /repos/{owner}/{repo}/git/trees/{tree_sha}`. If a test needs a truncated tree, it
+/// can set `tree_limit` in the state.
 pub(super) fn tree(call: &Call<'_>, org: &str, found: &Value, asked: &str) -> Reply {
     if !has_branches(found) {
         return empty();

@@ -1,4 +1,4 @@
-//! Simulates the members of an organisation, and the invitations to become one.
+//! Simulates the members of an organisation, and the invitations to the organisation.
 //!
 //! <https://docs.github.com/rest/orgs/members>
 

@@ -278,7 +278,7 @@ fn read_only(repository: &Value) -> Option<Reply> {
         .then(|| Reply::message(403, "Repository was archived so is read-only."))
 }
 
-/// Those keys of a body that the simulator stores for a new or changed repository.
+/// The keys of a body that the simulator stores for a new or changed repository.
 const SETTABLE: &[&str] = &[
     "name",
     "description",

@@ -1,4 +1,4 @@
-//! Simulates the collaborators of a repository, and the invitations to become one.
+//! Simulates the collaborators of a repository, and the invitations to become a collaborator.
 
 use serde_json::{Value, json};
 

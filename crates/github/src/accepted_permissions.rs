@@ -31,7 +31,7 @@ fn note(organisation: &str) -> Note<AppPermissions> {
 impl Reader {
     /// Makes this process get a new token of the App before its next request. If an owner of the
     /// organisation has accepted new permissions, only a new token has them. This method itself
-    /// sends no request. It does nothing if the credential is a token.
+    /// sends no request. This method does nothing if the credential is a token.
     pub async fn drop_token(&self) {
         self.api().drop_token().await;
     }

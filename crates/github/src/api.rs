@@ -47,7 +47,7 @@ pub struct Api {
     /// if this connection reads other paths too.
     repository: Option<u64>,
     /// GitHub's latest answer about the name of each team and account. The paths of write requests
-    /// contain such names.
+    /// contain names of teams and accounts.
     owners: Arc<Owners>,
     /// The time at which the plan becomes invalid. `None` if no plan limits the writes.
     valid_until: Option<Time>,

@@ -43,7 +43,7 @@ struct Kept {
     /// time. Answers that an older version of Beadle stored have no time.
     read: Option<Time>,
     body: String,
-    /// True if GitHub answered 404: nothing exists at the path.
+    /// True if GitHub answered 404, because nothing exists at the path.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     absent: bool,
     /// The digest of the credential and of the credential's permissions. Set only if GitHub

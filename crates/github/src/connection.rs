@@ -18,8 +18,8 @@ const MOST_PAGES: usize = 1000;
 /// The number of rows on a full page of a REST list.
 pub(crate) const WHOLE_PAGE: usize = 100;
 
-/// Returns the path of the next page of a REST list. Returns `None` if `path` has no page number.
-/// Such a path is the path of the first page, or its list uses cursors.
+/// Returns the path of the next page of a REST list. Returns `None` if `path` has no page number. A
+/// path without a page number is the path of the first page, or its list uses cursors.
 ///
 /// For a page number after the last page, GitHub returns an empty page.
 /// <https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api>
@@ -45,8 +45,8 @@ pub(crate) fn entries(connection: &Value) -> &[Value] {
     list.map_or(&[], Vec::as_slice)
 }
 
-/// The field of a page that describes the next page. It shows whether a next page exists, and the
-/// cursor of the next page.
+/// The field of a page that describes the next page. This field shows whether a next page exists,
+/// and contains the cursor of the next page.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PageInfo {

@@ -20,7 +20,8 @@ pub(crate) use repositories::{BRANCH, INDEX, by_ids, listing};
 pub(crate) const BATCH: usize = 40;
 
 /// Fields that older versions of Enterprise Server do not know. If a query has one unknown field,
-/// the whole query fails. So Beadle leaves out such a field, and the value of the field is unknown.
+/// the whole query fails. So Beadle leaves out a field that the server does not know, and the value
+/// of this field is unknown.
 pub(crate) const OPTIONAL: &[&str] = &[
     "hasDiscussionsEnabled",
     "allowUpdateBranch",

@@ -31,8 +31,8 @@ const GATHER: Duration = Duration::from_millis(5);
 /// queries.
 const GATHER_SWEPT: Duration = Duration::from_millis(50);
 /// If Beadle reads at least this number of repositories, it reads the teams and the custom
-/// properties of the whole organisation together. If Beadle knows that such a read needs more
-/// calls, it reads the data of each repository separately instead.
+/// properties of the whole organisation together. If Beadle knows that a read of the whole
+/// organisation needs more calls, it reads the data of each repository separately instead.
 const MANY: usize = 20;
 
 /// Data of the whole organisation. Beadle reads this data once and uses it for many repositories.
@@ -169,7 +169,7 @@ impl Loader {
         }
     }
 
-    /// Adds parts to the repositories of a batch: the parts that GraphQL does not provide. `sweeps`
+    /// Adds the parts that GraphQL does not provide to the repositories of a batch. `sweeps`
     /// contains the sweep of each node. Returns the result for each node.
     async fn complete_batch(
         &self,
@@ -212,8 +212,8 @@ impl Loader {
         results
     }
 
-    /// Adds parts to some repositories: the parts that GraphQL does not provide. Returns the result
-    /// for each node.
+    /// Adds the parts that GraphQL does not provide to some repositories. Returns the result for
+    /// each node.
     async fn complete_each(
         &self,
         api: &Api,
@@ -224,9 +224,9 @@ impl Loader {
         let failures = self.complete(api, &mut found, bulk).await;
         let results = found.into_iter().zip(failures);
         let results = results.map(|(repository, failure)| failure.map_or(Ok(Some(repository)), Err));
-        // Beadle can ask with an old node id, and GitHub can answer with the present node id. Such
-        // an answer still belongs to the request. The immutable id in the answer identifies the
-        // repository.
+        // Beadle can ask with an old node id, and GitHub can answer with the present node id. An
+        // answer with the present node id still belongs to the request. The immutable id in the
+        // answer identifies the repository.
         ids.into_iter().zip(results).collect()
     }
 

@@ -272,8 +272,8 @@ pub(crate) async fn names(api: &Api, ids: &[&str]) -> Result<Names, Failure> {
     const DOING: &str = "looking up the names of a team and its members";
     let variables = json!({ "org": api.organisation(), "ids": ids });
     let data = run(api, DOING, people::NAMES, variables, false).await?;
-    // If an object no longer exists, GitHub returns null and an error. Such an error is not a
-    // failure.
+    // If an object no longer exists, GitHub returns null and an error. An error about a missing
+    // object is not a failure.
     if let Some(error) = data.errors.iter().find(|error| !error.is_not_found()) {
         return Err(error.failure(DOING));
     }

@@ -152,7 +152,7 @@ impl Reader {
         let chunks: Vec<&[String]> = names.chunks(AT_ONCE).collect();
         let mut called = Vec::with_capacity(names.len());
         // A policy can have thousands of files that belong to no repository. So Beadle sends
-        // several queries at the same time: one query after the other would take long.
+        // several queries at the same time, because one query after the other would take long.
         for queries in chunks.chunks(QUERIES) {
             for found in join_all(queries.iter().map(|names| self.some_called(names))).await {
                 called.extend(found?);

@@ -13,8 +13,8 @@ type Reply = oneshot::Sender<Result<Option<Repository>, Failure>>;
 pub(crate) struct Ask {
     pub(crate) node_id: String,
     pub(crate) reply: Reply,
-    /// The earliest permitted time of a stored read. If a stored read is not older, Beadle can use
-    /// it for the parts that only REST shows.
+    /// The earliest permitted time of a stored read. If a stored read is not older than this time,
+    /// Beadle can use it for the parts that only REST shows.
     pub(crate) last_seen: Option<Time>,
     /// The sweep of the request, see [`Reader::in_sweep`](crate::Reader::in_sweep).
     pub(crate) sweep: Option<Time>,
@@ -29,10 +29,10 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// Adds a request to the batch that waits. Returns `true` if the caller must send the batch:
-    /// the request is the first of its batch, or more urgent than all earlier requests of the
-    /// batch. A more urgent request sends the batch earlier, because a batch of a sweep waits too
-    /// long for an event.
+    /// Adds a request to the batch that waits. Returns `true` if the caller must send the batch.
+    /// This is the case if the request is the first of its batch, or more urgent than all earlier
+    /// requests of the batch. A more urgent request sends the batch earlier, because a batch of a
+    /// sweep waits too long for an event.
     pub(crate) fn join(&mut self, ask: Ask, lane: Lane) -> bool {
         let before = self.lane;
         let lane = before.map_or(lane, |other| other.min(lane));

@@ -32,7 +32,7 @@ pub struct Pull {
     /// True if the members of all organisations of the enterprise can read the repository.
     pub is_internal: bool,
     /// True if the pull request comes from a branch of another repository. Anyone who can read a
-    /// repository can fork it and open such a pull request.
+    /// repository can fork it and open a pull request from the fork.
     pub is_from_fork: bool,
     /// The title of the pull request. The author of the pull request wrote the title.
     pub title: String,

@@ -50,7 +50,7 @@ pub struct Cursor {
 
 impl Cursor {
     /// Returns the cursor of the first page. The pages have the maximum size that GitHub allows.
-    /// Use such pages only for a reader that reads few parts of each repository.
+    /// Use pages of the maximum size only for a reader that reads few parts of each repository.
     pub fn of_large_pages() -> Self {
         Self { after: Value::Null, first: LARGE }
     }
@@ -291,8 +291,8 @@ impl Reader {
         self.loader.bulk(&self.api, repositories).await
     }
 
-    /// Returns one page of the organisation's repositories. They have only the parts that GraphQL
-    /// shows.
+    /// Returns one page of the organisation's repositories. The repositories have only the parts
+    /// that GraphQL shows.
     pub async fn page(&self, cursor: &Cursor) -> Result<Page, Failure> {
         const DOING: &str = "listing the organisation's repositories";
         let asks = self.loader.asks();

@@ -56,7 +56,7 @@ impl AppRegistration {
     }
 
     /// Exchanges a code for the App. A code is valid for one exchange and for one hour. Beadle does
-    /// not retry the request: if the request arrived and only the answer was lost, the code is
+    /// not retry the request. If the request arrived and only the answer was lost, the code is
     /// already used up.
     pub async fn exchange(&self, code: &str) -> Result<RegisteredApp, TransportError> {
         let path = Path::at("app-manifests").value(code).then("conversions");

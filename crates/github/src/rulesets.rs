@@ -1,7 +1,8 @@
 //! Converts rulesets from GraphQL to the form of the REST API, which policies use.
 //!
-//! GraphQL does not show everything: some types of rules and of bypass actors exist only in REST.
-//! If a ruleset has such a rule or actor, Beadle reads the ruleset by REST before the comparison.
+//! GraphQL does not show everything, because some types of rules and of bypass actors exist only in
+//! REST. If a ruleset has a rule or an actor that exists only in REST, Beadle reads the ruleset by
+//! REST before the comparison.
 
 use serde_json::{Map, Value, json};
 

@@ -14,13 +14,13 @@ pub struct Unsure {
 }
 
 impl Unsure {
-    /// Creates a temporary reason: a retry can help.
+    /// Creates a reason for a temporary problem, which a retry can solve.
     pub fn for_now(why: String) -> Self {
         Self { why, transient: true }
     }
 
-    /// Creates a permanent reason: a retry cannot help, and a person must change the policy or
-    /// GitHub.
+    /// Creates a reason for a permanent problem. A retry cannot solve this problem, so a person
+    /// must change the policy or GitHub.
     pub fn for_people(why: String) -> Self {
         Self { why, transient: false }
     }

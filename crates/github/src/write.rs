@@ -280,8 +280,8 @@ impl Named {
     }
 
     /// `PATCH /repos/{owner}/{repo}` with a body that does not rename the repository. If GitHub
-    /// refuses the body (422), the function returns `Ok` with GitHub's message. Even then, GitHub
-    /// might have accepted a part of the body.
+    /// refuses the body (422), the function returns `Ok` with GitHub's message. Even if GitHub
+    /// refuses the body, it might have accepted a part of the body.
     pub async fn try_update(&self, body: Value) -> Result<Option<String>, Failure> {
         match self.attempt(Method::PATCH, RepositoryNow::repository, Some(body)).await? {
             Ok(answer) => self.is_answered_for(&answer).await.map(|()| None),

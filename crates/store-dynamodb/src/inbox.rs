@@ -166,8 +166,8 @@ impl DynamoStore {
         }
     }
 
-    /// Completes interrupted deliveries. Such deliveries are stored, but some of their keys are not
-    /// marked. Returns the number of completed deliveries.
+    /// Completes interrupted deliveries. An interrupted delivery is stored, but some of its keys
+    /// are not marked. Returns the number of completed deliveries.
     pub(crate) async fn finish_interrupted(&self, now: Time) -> Result<u64, StoreError> {
         const DOING: &str = "finishing interrupted deliveries";
         let (mut count, mut failure) = (0, None);

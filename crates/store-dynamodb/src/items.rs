@@ -30,7 +30,7 @@ const LONG: usize = 4096;
 pub(crate) const TRIES: u32 = 40;
 
 /// Sends a write again as long as the write conflicts with a transaction of another request. The
-/// SDK does not repeat such a write.
+/// SDK does not repeat a write after such a conflict.
 pub(crate) async fn send_again<T, E, R, F>(send: impl Fn() -> F) -> Result<T, SdkError<E, R>>
 where
     SdkError<E, R>: ProvideErrorMetadata,
@@ -180,7 +180,8 @@ impl DynamoStore {
     }
 
     /// Reads the items with these sort keys, at most 100 different ones. The order of the result is
-    /// undefined. If the role has no permission for such a read, the function reads each item alone.
+    /// undefined. If the role has no permission to read several items with one request, the
+    /// function reads each item alone.
     pub(crate) async fn read_all(
         &self,
         doing: &'static str,

@@ -48,8 +48,8 @@ pub(crate) fn refused(error: &TransactWriteItemsError) -> Option<Vec<usize>> {
     (!refused.is_empty()).then_some(refused)
 }
 
-/// Returns whether a retry can succeed: other processes wrote the same items, or there were too
-/// many requests.
+/// Returns whether a retry can succeed, because other processes wrote the same items, or because
+/// there were too many requests.
 pub(crate) fn may_try_again(error: &TransactWriteItemsError) -> bool {
     match error {
         TransactWriteItemsError::TransactionCanceledException(canceled) => {

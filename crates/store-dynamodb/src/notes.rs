@@ -92,8 +92,9 @@ impl DynamoStore {
         let put = match before {
             None => put.condition_expression("attribute_not_exists(pk)"),
             Some(before) => {
-                // The condition contains the stored bytes. It does not contain `before` in a new
-                // compressed form, because another version might compress a long value differently.
+                // The condition contains the stored bytes. The condition does not contain `before`
+                // in a new compressed form, because another version might compress a long value
+                // differently.
                 let Some(stored) = self.read(DOING, "note", name).await? else { return Ok(false) };
                 if unpacked(DOING, &stored, "value")? != before {
                     return Ok(false);

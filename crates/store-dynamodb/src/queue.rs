@@ -312,8 +312,8 @@ impl DynamoStore {
         Ok(depth)
     }
 
-    /// Shortens the waits of rows whose time is far in the future. Such rows were stored when a
-    /// clock was ahead. Returns the number of these rows.
+    /// Shortens the waits of rows whose time is far in the future, because a clock was ahead when
+    /// they were stored. Returns the number of these rows.
     pub(crate) async fn take_back(&self, now: Time) -> Result<u64, StoreError> {
         const DOING: &str = "taking back keys that a process with a fast clock claimed";
         let (timing, range) =

@@ -43,9 +43,9 @@ fn place(row: &Row) -> Option<(String, String)> {
 }
 
 /// Returns the stored form of a row that this version has changed. The stored form keeps the fields
-/// that only a newer version knows. It also keeps the values that this version did not change: this
-/// version can read an unknown word of a newer version as another word, and must not store that
-/// other word.
+/// that only a newer version knows. The stored form also keeps the values that this version did not
+/// change. This version can read an unknown word of a newer version as another word, and must not
+/// store that other word.
 fn merged(stored: &str, before: &Row, after: &Row) -> serde_json::Result<Fields> {
     let mut merged: Fields = serde_json::from_str(stored)?;
     let (before, mut after) = (fields(before)?, fields(after)?);
@@ -183,9 +183,9 @@ impl DynamoStore {
         };
         let put = put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let Err(error) = put.send().await else { return Ok(true) };
-        // DynamoDB might have stored the row without a confirmation: the answer was lost, and the
-        // repeated request met the stored row, a conflict or a time limit. If the store then
-        // counted a claim as failed, the key would wait for the end of its lease.
+        // DynamoDB might have stored the row without a confirmation. This happens if the answer was
+        // lost, and the repeated request met the stored row, a conflict or a time limit. If the
+        // store then counted a claim as failed, the key would wait for the end of its lease.
         let is_ours = |item: &Item| get(item, "token") == Some(&token);
         match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(refused)) => match refused.item() {
@@ -202,7 +202,7 @@ impl DynamoStore {
         }
     }
 
-    /// Returns a condition for a transaction: the lease is valid.
+    /// Returns the condition for a transaction that the lease is valid.
     pub(crate) fn holding(
         &self,
         doing: &'static str,

@@ -33,7 +33,7 @@ impl Due {
 /// Wakes sleeping workers.
 #[async_trait]
 pub trait Wake: Send + Sync + 'static {
-    /// Sends messages for keys that can be claimed. The function returns no error: if a message is
+    /// Sends messages for keys that can be claimed. The function returns no error. If a message is
     /// lost, a later call of [`DynamoStore::waiting`] finds its key.
     async fn wake(&self, due: Vec<Due>, now: Time);
 }

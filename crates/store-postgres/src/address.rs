@@ -37,8 +37,8 @@ pub(crate) struct Address {
     pub(crate) config: Config,
     /// The schema that contains the tables.
     pub(crate) schema: String,
-    /// A file with the certificates of certificate authorities. One of them must have signed the
-    /// server's certificate. `None` means the authorities that the system trusts.
+    /// A file with the certificates of certificate authorities. One of these authorities must have
+    /// signed the server's certificate. `None` means the authorities that the system trusts.
     pub(crate) authorities: Option<PathBuf>,
 }
 
@@ -91,8 +91,8 @@ fn complete(config: &mut Config, schema: &str) {
     config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     let given = config.get_options().unwrap_or_default().to_owned();
     // PostgreSQL uses the last value of a setting. The options in the address can change the
-    // limits. They must not change the schema, because the migrations look up the schema by its
-    // name.
+    // limits. The options must not change the schema, because the migrations look up the schema by
+    // its name.
     config.options(format!("{SESSION} {given} -c search_path={schema}"));
     if config.get_application_name().is_none() {
         config.application_name("beadle");

@@ -3,7 +3,7 @@
 //!
 //! Every function that writes a reservation or a hold first locks the window of the instance with
 //! an advisory lock. The reason is that the guard's rules concern all reservations of an instance
-//! together. A lock of rows is not enough: a new reservation has no row yet.
+//! together. A lock of rows is not enough, because a new reservation has no row yet.
 
 use std::collections::BTreeMap;
 
@@ -161,7 +161,7 @@ pub(crate) async fn release(transaction: &Transaction<'_>, seen: &[Hold]) -> Res
     Ok(())
 }
 
-/// Begins a write: checks the pauses, and marks the room or the approval as used. The call sees
+/// Begins a write. Checks the pauses, and marks the room or the approval as used. The call sees
 /// every pause that was committed before the call began.
 pub(crate) async fn begin(
     transaction: &Transaction<'_>,

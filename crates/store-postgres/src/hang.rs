@@ -1,8 +1,8 @@
 //! Limits how long a call waits for an answer of the server.
 //!
 //! The server itself ends a slow statement, and the system closes a connection if the other side is
-//! gone. A third case needs this limit: a server hangs, for example on its disk, but its system
-//! still confirms the received data. After a failover, another server could answer, but the
+//! gone. This limit is for a third case, in which a server hangs, for example on its disk, but its
+//! system still confirms the received data. After a failover, another server could answer, but the
 //! connections still belong to the server that hangs.
 
 use std::time::{Duration, Instant};

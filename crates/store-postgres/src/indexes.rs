@@ -1,7 +1,7 @@
 //! The indexes that were added after the tables. On existing data, PostgreSQL builds them while
-//! other processes continue to write (`CREATE INDEX CONCURRENTLY`). Such a build cannot run in a
-//! transaction, so it is not part of a migration. Without the index, the store also works, but it
-//! is slower.
+//! other processes continue to write (`CREATE INDEX CONCURRENTLY`). A concurrent build cannot run
+//! in a transaction, so it is not part of a migration. Without the index, the store also works, but
+//! it is slower.
 //!
 //! A build waits for the end of every transaction that began earlier in the database, even if
 //! another program, such as a backup, began the transaction. So a build has no time limit, and no

@@ -30,12 +30,12 @@ pub(crate) async fn append(transaction: &Transaction<'_>, entries: &[Entry]) -> 
 /// The numbers come from a row and not from a PostgreSQL sequence. The transaction keeps the lock
 /// of this row until the commit, so entries become visible in the order of their numbers. A reader
 /// can continue after the greatest number that it has seen, and misses no entry. Each transaction
-/// that writes entries runs this statement as its last step, because all other such transactions
-/// wait for the lock until the commit. There is one exception: the beginning of a guarded write
-/// stores the number of the write's intent after this step.
+/// that writes entries runs this statement as its last step, because all other transactions that
+/// write entries wait for the lock until the commit. There is one exception: the beginning of a
+/// guarded write stores the number of the write's intent after this step.
 ///
-/// The statement also keeps the list of the intents that have no result. A search for such intents
-/// in the whole journal would read millions of entries twice a minute.
+/// The statement also keeps the list of the intents that have no result. Without this list, a
+/// search for these intents would read millions of journal entries twice a minute.
 ///
 /// The statement fails unless the table of the counter has exactly one row. The caller reads the
 /// result only after the commit, and an error would then be too late.

@@ -21,8 +21,7 @@
 //! Suppose that the run of a key writes nothing to the vendor. The key then needs 7 round trips
 //! from the claim to the end of the run: 3 for the claim, 2 for the entry of the run, and 2 for the
 //! end. The key shares these round trips with the keys of the same claim and of the same groups. A
-//! new connection needs one more round trip for each statement: this round trip prepares the
-//! statement.
+//! new connection needs one more round trip for each statement, to prepare the statement.
 //!
 //! # Isolation
 //!
@@ -31,7 +30,7 @@
 //! before the statement began. So after a transaction gets a lock, its next statement sees the
 //! changes of the previous lock owner. The level `SERIALIZABLE` would need no locks. But if two
 //! transactions read neighbouring entries of an index, this level would cancel one of the
-//! transactions. Most claims read such entries.
+//! transactions. Most claims read neighbouring entries.
 //!
 //! | lock | taken by | protects |
 //! |---|---|---|
@@ -44,9 +43,9 @@
 //!
 //! A transaction takes these locks in the order of this table. The transaction locks the rows of
 //! keys in the order of the keys. So two transactions do not wait for each other. The rows of new
-//! keys are an exception: a group creates them after it has locked the existing rows. If PostgreSQL
-//! reports a deadlock or a serialisation failure, the store repeats the transaction, at most five
-//! times.
+//! keys are an exception, because a group creates them after it has locked the existing rows. If
+//! PostgreSQL reports a deadlock or a serialisation failure, the store repeats the transaction, at
+//! most five times.
 //!
 //! A group gives up after one second if another transaction keeps one of its rows locked. The
 //! requests of the group then run one by one, so that only the requests for this row wait. These
@@ -55,9 +54,9 @@
 //! # Rows that cannot be read
 //!
 //! The error names the row and its table. Beadle neither changes nor deletes the row. A claim skips
-//! the row and takes the other keys. A list for a copy of the store or for a decision fails,
-//! because such a list must not leave out a row. A list of the queue or of the holds that people
-//! read names the row instead.
+//! the row and takes the other keys. A list that a copy of the store or a decision needs must not
+//! leave out a row, so this list fails. A list of the queue or of the holds that people read names
+//! the row instead.
 //!
 //! # Partitions
 //!
@@ -75,8 +74,8 @@
 //! If a commit lets a worker claim a key earlier, the store sends `NOTIFY`. A [`PostgresListener`]
 //! in each process receives the notification and rings the bell of the worker. The rows alone
 //! decide which keys are due, so a lost notification only delays a run until the next regular
-//! check. The notification is not part of the transaction: if transactions send notifications,
-//! PostgreSQL commits only one such transaction at a time.
+//! check. The notification is not part of the transaction, because PostgreSQL commits only one
+//! transaction with notifications at a time.
 
 mod address;
 mod bodies;

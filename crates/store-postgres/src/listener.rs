@@ -114,7 +114,7 @@ async fn subscribe(client: &Client, channel: &str, bell: &Notify, is_known: &mut
 }
 
 impl PostgresStore {
-    /// Notifies the other processes that a key can be claimed. The function returns no error: if
+    /// Notifies the other processes that a key can be claimed. The function returns no error. If
     /// the notification is lost, the workers find the key at their next regular check.
     pub(crate) async fn announce(&self) {
         let sent = async {

@@ -43,8 +43,8 @@ pub struct PostgresStore {
     pub(crate) timing: Timing,
     /// Writes deliveries and marks.
     pub(crate) intake: Writer,
-    /// Writes the reports of runs. This writer is separate from the intake, because it waits for
-    /// the counter of the journal. All processes share this counter.
+    /// Writes the reports of runs. This writer is separate from the writer of deliveries, because
+    /// it waits for the counter of the journal. All processes share this counter.
     pub(crate) runs: Writer,
     pub(crate) damaged: Damaged,
 }

@@ -13,7 +13,8 @@ use crate::failed::Failed;
 use crate::sql::{self, get};
 use crate::{journal, retry};
 
-/// The first characters of each partition's name. The rest is the number of the partition.
+/// The first characters of each partition's name. The rest of the name is the number of the
+/// partition.
 const PREFIX: &str = "journal_";
 
 /// Drops each partition if all of its entries are older than `before`. Creates the next partition.

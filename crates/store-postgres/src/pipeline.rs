@@ -85,7 +85,7 @@ pub(crate) struct Open<'a> {
 /// can contain further statements that have no result. A statement that writes needs the condition
 /// [`IS_OPEN`]. Returns the rows of each statement.
 ///
-/// If the connection fails, the error is [`Failed::Begin`]: the transaction stored nothing.
+/// If the connection fails, the error is [`Failed::Begin`], and the transaction stored nothing.
 pub(crate) async fn begin<'a>(
     client: &'a Client,
     begin: &str,

@@ -101,8 +101,8 @@ fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Returns the query for rows whose time is far in the future. Such rows were stored when the clock
-/// was ahead. The claim shortens their waits.
+/// Returns the query for rows whose time is far in the future, because the clock was ahead when
+/// they were stored. The claim shortens their waits.
 fn far_query() -> String {
     format!(
         "SELECT {COLUMNS} FROM work WHERE due IS NOT NULL AND due > $1 AND key <> ALL ($2) ORDER BY key

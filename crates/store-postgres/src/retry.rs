@@ -49,9 +49,10 @@ fn is_conflict(failed: &Failed) -> bool {
     failed.code().is_some_and(|code| conflicts.contains(&code))
 }
 
-/// Returns whether the transaction certainly stored nothing and a repetition can succeed. This is
-/// so in three cases: the transaction did not begin on this connection, it had a conflict, or the
-/// server has become a standby. If the connection is lost during the commit, the result is `false`.
+/// Returns whether the transaction certainly stored nothing and a repetition can succeed. The
+/// result is `true` in three cases: the transaction did not begin on this connection, the
+/// transaction had a conflict, or the server has become a standby. If the connection is lost during
+/// the commit, the result is `false`.
 fn is_cancelled(failed: &Failed) -> bool {
     matches!(failed, Failed::Begin(_))
         || is_conflict(failed)

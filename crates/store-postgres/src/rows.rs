@@ -107,9 +107,9 @@ pub(crate) async fn lock<C: GenericClient>(on: &C, keys: &BTreeSet<&Key>) -> Res
     sort(&locking(on, keys).await?.run(on).await?)
 }
 
-/// Locks the rows of keys as [`lock`] does. Also creates a row for each key that has none. Without
-/// this, two transactions could create the row of a new key at the same time, and one would
-/// overwrite the marks of the other.
+/// Locks the rows of keys as [`lock`] does. Also creates a row for each key that has none.
+/// Otherwise, two transactions could create the row of a new key at the same time, and one
+/// transaction would overwrite the marks of the other transaction.
 pub(crate) async fn lock_or_create<C: GenericClient>(
     on: &C,
     keys: &BTreeSet<&Key>,

@@ -268,9 +268,9 @@ impl GuardStore for PostgresStore {
 
     async fn decide(&self, digest: &str, decision: &Decision, now: Time) -> Result<Option<Hold>, StoreError> {
         let done = transaction!(self, tx => {
-            // Every transaction locks the row of the key before the window. So the mark comes
-            // first. If somebody releases the hold in the meantime, the mark only causes one more
-            // run.
+            // Every transaction locks the row of the key before the window, so the mark comes
+            // before the decision. If somebody releases the hold in the meantime, the mark only
+            // causes one more run.
             match holds::find(&tx, digest).await? {
                 Some(found) => {
                     let wakes = if decision.ruling == Ruling::Approve {

@@ -18,7 +18,7 @@ pub struct FormatVersion {
     /// The version of the file. 0 means that the file is empty.
     pub stored: usize,
     /// The version that this program writes. When the program opens a file of a lower version, it
-    /// brings the file to this version. It refuses a file of a higher version.
+    /// brings the file to this version. The program refuses a file of a higher version.
     pub supported: usize,
 }
 

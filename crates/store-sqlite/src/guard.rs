@@ -109,7 +109,7 @@ pub(crate) fn reserve(
     Ok(verdicts.into_values().collect())
 }
 
-/// Begins a write: checks the pauses, and marks the room or the approval as used.
+/// Begins a write. Checks the pauses, and marks the room or the approval as used.
 pub(crate) fn begin(
     connection: &Connection,
     key: &Key,

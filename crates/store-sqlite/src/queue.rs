@@ -112,9 +112,9 @@ pub(crate) fn claim(
     Ok(claimed)
 }
 
-/// The condition of the rows that a claim can take: they are due, not paused and not left out. `?1`
-/// is the time. `?3` is a JSON list of instances, and `?4` is a JSON list of keys. The query leaves
-/// out these instances and keys.
+/// The condition that selects the rows that a claim can take: rows that are due, not paused and not
+/// left out. `?1` is the time. `?3` is a JSON list of instances, and `?4` is a JSON list of keys.
+/// The query leaves out these instances and keys.
 const CLAIMABLE: &str = "due IS NOT NULL AND due <= ?1
      AND NOT EXISTS (SELECT 1 FROM pause WHERE until > ?1 AND scope IN (work.key, work.instance))
      AND instance NOT IN (SELECT value FROM json_each(?3)) AND key NOT IN (SELECT value FROM json_each(?4))";
@@ -133,8 +133,8 @@ fn select(
     sort(statement.query(params![now.0, limit, left_out.instances, left_out.keys])?)
 }
 
-/// Shortens the waits of rows whose time is far in the future. Such rows were stored when the clock
-/// was ahead. Returns the rows that cannot be read.
+/// Shortens the waits of rows whose time is far in the future, because the clock was ahead when
+/// they were stored. Returns the rows that cannot be read.
 fn clamp(
     connection: &Connection,
     left_out: &LeftOut,

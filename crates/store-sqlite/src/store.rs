@@ -97,8 +97,8 @@ impl Queue for SqliteStore {
             let claim =
                 move |connection: &Connection| queue::claim(connection, limit, &left_out, now, &timing);
             let claimed = self.writer.write("claiming keys", claim).await?;
-            // The next claim skips the rows that cannot be read. It cannot skip a row whose key is not
-            // readable.
+            // The next claim skips the rows that cannot be read. The claim cannot skip a row whose
+            // key is not readable.
             let has_news = self.damaged.add(claimed.damaged);
             if !claimed.claims.is_empty() || !has_news {
                 return Ok(claimed.claims);

@@ -31,7 +31,7 @@ pub enum TransportError {
         /// The time when Beadle tries the credential again.
         until: Time,
     },
-    /// The network failed: no answer arrived, or only a part of it.
+    /// The network failed, so no answer arrived, or only a part of the answer.
     #[error("{request}: {why}")]
     Network {
         /// The method and the path of the request.
@@ -65,8 +65,8 @@ pub enum TransportError {
         /// What is wrong with the body.
         why: String,
     },
-    /// Beadle cannot use the credential for this request. It cannot sign with the credential, or
-    /// the kind of the credential is wrong. Beadle did not send the request.
+    /// Beadle cannot use the credential for this request. Beadle cannot sign with the credential,
+    /// or the kind of the credential is wrong. Beadle did not send the request.
     #[error("{request}: not sent: credential unusable: {why}")]
     Credential {
         /// The method and the path of the request.
@@ -170,7 +170,7 @@ impl TransportError {
     }
 
     /// Returns whether a value in the path cannot be a part of an address. No resource can have
-    /// such a name.
+    /// this value as its name.
     pub fn is_unaddressable(&self) -> bool {
         matches!(self, Self::Unaddressable { .. })
     }
@@ -186,7 +186,7 @@ impl TransportError {
     }
 
     /// Returns whether the request only has to wait for its turn in Beadle's own pace. Every long
-    /// job waits in this way.
+    /// job waits for its turn.
     pub fn is_pacing(&self) -> bool {
         matches!(self, Self::Budget(Wait { resource: Resource::Secondary, spares_events: true, .. }))
     }

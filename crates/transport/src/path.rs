@@ -33,8 +33,9 @@ pub enum Refused {
     /// not an entry of the list.
     #[error("the name is empty")]
     Empty,
-    /// A part of the value consists only of dots, or is empty. Servers and proxies resolve such a
-    /// segment, so the request would name another resource, higher in the path.
+    /// A part of the value consists only of dots, or is empty. Servers and proxies resolve an empty
+    /// segment or a segment of dots, so the request would name another resource, higher in the
+    /// path.
     #[error("the name `{0}` cannot be a part of an address, because it has a meaning in paths")]
     Dots(String),
     /// The value contains a control character, which could end a line or a header.

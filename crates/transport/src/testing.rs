@@ -3,7 +3,7 @@
 //!
 //! The test makes each call twice: with a plain value and with a dangerous one. The second call
 //! must send the same requests as the first one, with the dangerous value in the same places. If
-//! the dangerous value cannot be a part of such a request, the call must not send the request.
+//! the dangerous value cannot be a part of the request, the call must not send the request.
 
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -270,8 +270,8 @@ impl Texts {
 pub struct Entry {
     /// The name of the call, `Type::method`, as [`methods`] returns it.
     pub call: &'static str,
-    /// The names of the texts that the call uses. They come from the caller or from an answer of
-    /// the server.
+    /// The names of the texts that the call uses. The texts come from the caller or from an answer
+    /// of the server.
     pub texts: &'static [&'static str],
     /// The requests that the call sends, in any order, in the form `METHOD /path`. If a segment
     /// equals the name of a text, the segment stands for the value of this text.

@@ -1,7 +1,7 @@
 //! Measures the cost of the work on a whole organisation: calls, REST units, GraphQL points, time
-//! with 100 ms for each call, and memory. The benchmark makes three comparisons. It compares first
-//! runs with runs that have stored answers. It compares 1,000 repositories with 10,000. It compares
-//! the whole sweep of a command with the sweeps of the service.
+//! with 100 ms for each call, and memory. The benchmark compares first runs with runs that have
+//! stored answers. The benchmark also compares 1,000 repositories with 10,000 repositories, and the
+//! whole sweep of a command with the sweeps of the service.
 
 use std::time::Duration;
 

@@ -122,7 +122,7 @@ impl Place {
     }
 }
 
-/// A child process. It is killed when this value is dropped.
+/// A child process. The process is killed when this value is dropped.
 struct Process(Child);
 
 impl Drop for Process {

@@ -1,7 +1,7 @@
 //! Measures how many deliveries of 9 KB the intake stores in a second, and the 99th percentile of
-//! the answer times. The benchmark uses 64 connections. It measures SQLite and PostgreSQL, with 1,
-//! 2 and 4 processes on one store. In the same run, it compares the results with a minimal handler
-//! that only checks the HMAC.
+//! the answer times. The benchmark uses 64 connections. The benchmark measures SQLite and
+//! PostgreSQL, with 1, 2 and 4 processes on one store. In the same run, it compares the results
+//! with a minimal handler that only checks the HMAC.
 
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
@@ -31,7 +31,7 @@ fn body(repository: usize) -> String {
     payload.to_string()
 }
 
-/// A child process. It is killed when this value is dropped.
+/// A child process. The process is killed when this value is dropped.
 pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {

@@ -27,8 +27,8 @@ const GROUP_STATES: &str = "INSERT OR REPLACE INTO note (name, value)
     SELECT printf('key-state:target-group:aws:corp/00g%05d', i), json_object(
         'subject', printf('aws/Group %05d', i), 'since', unixepoch() * 1000 - i, 'pending', 0) FROM n";
 
-/// A sweep is in progress: one in 5 repositories is due. One in 50 repositories fails, and one in
-/// 100 repositories is parked.
+/// A sweep is in progress, so one in 5 repositories is due. One in 50 repositories fails, and one
+/// in 100 repositories is parked.
 const WORK: &str =
     "INSERT OR REPLACE INTO work (key, instance, lane, wanted, done, claimed, run_at, not_before,
         spares_events, first_dirty, attempts, epoch, lease_until, parked, hint, last_error, due, rank)
@@ -101,8 +101,8 @@ pub(crate) fn fill(store: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Adds held changes of ten kinds. The service can run at the same time: it deletes the holds of
-/// other generations only when it starts a sweep.
+/// Adds held changes of ten kinds. The service can run at the same time, because it deletes the
+/// holds of other generations only when it starts a sweep.
 pub(crate) fn hold(store: &Path) -> anyhow::Result<()> {
     let mut connection = open(store)?;
     let transaction = connection.transaction()?;

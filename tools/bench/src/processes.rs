@@ -10,7 +10,7 @@ use crate::folder::{Folder, free_ports, peak, until_ready};
 /// The maximum time until a process is ready.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Running processes. They are killed when this value is dropped.
+/// Running processes. The processes are killed when this value is dropped.
 pub(crate) struct Processes {
     children: Vec<Child>,
     /// The ports that receive the webhooks of the processes.

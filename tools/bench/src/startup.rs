@@ -52,7 +52,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A running service. It is killed when this value is dropped.
+/// A running service. The service is killed when this value is dropped.
 struct Serving(Child);
 
 impl Drop for Serving {

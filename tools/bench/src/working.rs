@@ -55,7 +55,7 @@ pub(crate) async fn run(address: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A running child process. It is killed when this value is dropped.
+/// A running child process. The process is killed when this value is dropped.
 pub(crate) struct Working {
     child: Child,
     begin: ChildStdin,

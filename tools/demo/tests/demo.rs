@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// The maximum time that the test waits for one step of the demo.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running demo. It is killed when this value is dropped.
+/// A running demo. The demo is killed when this value is dropped.
 struct Demo(Child);
 
 impl Demo {

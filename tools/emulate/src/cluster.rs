@@ -21,10 +21,10 @@ kill "$late"
 rm -rf "$BEADLE_CLUSTER"
 "#;
 
-/// A PostgreSQL server with an empty database. It listens on a socket in a temporary folder, and
-/// has no TCP port. The server ends when the value is dropped, or when the process ends. In tests,
-/// the server does not wait for the disk. So it starts quickly, but its data does not survive a
-/// crash of the machine.
+/// A PostgreSQL server with an empty database. The server listens on a socket in a temporary
+/// folder, and has no TCP port. The server ends when the value is dropped, or when the process
+/// ends. In tests, the server does not wait for the disk. So it starts quickly, but its data does
+/// not survive a crash of the machine.
 pub struct Cluster {
     folder: PathBuf,
     user: ServerUser,

@@ -30,7 +30,7 @@ pub enum Shape {
     Rest,
 }
 
-/// A running gateway. It stops when this value is dropped.
+/// A running gateway. The gateway stops when this value is dropped.
 pub struct Gateway {
     /// The address of the gateway.
     pub url: String,

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// A running Runtime API, with the address for invocations. It stops when this value is dropped.
+/// A running Runtime API, with the address for invocations. The Runtime API stops when this value
+/// is dropped.
 pub struct Lambdas {
     child: Child,
     url: String,

@@ -32,7 +32,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The maximum time of a request. It is long enough for a busy machine.
+/// The maximum time of a request. This time is long enough for a busy machine.
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// Returns a client that does not wait forever for an answer.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 /// The region of all resources.
 pub const REGION: &str = "eu-west-1";
 
-/// A running moto server. It is killed when this value is dropped.
+/// A running moto server. The server is killed when this value is dropped.
 pub struct Moto {
     child: Child,
     /// The address of moto.

@@ -33,7 +33,7 @@ pub struct Source {
     pub concurrency: usize,
 }
 
-/// A running pump. It stops when this value is dropped.
+/// A running pump. The pump stops when this value is dropped.
 pub struct Pump(JoinHandle<()>);
 
 impl Drop for Pump {

@@ -1,10 +1,10 @@
-//! Runs dynoxide, which emulates DynamoDB, for tests with bursts. moto is too slow for such tests.
-//! It handles approximately 310 calls a second, one after the other.
+//! Runs dynoxide, which emulates DynamoDB, for tests with bursts. moto is too slow for bursts,
+//! because it handles approximately 310 calls a second, one after the other.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// A running dynoxide server. It is killed when this value is dropped.
+/// A running dynoxide server. The server is killed when this value is dropped.
 pub struct Tables {
     child: Child,
     /// The address of dynoxide.

@@ -55,7 +55,7 @@ struct Shared {
     codes: Mutex<HashMap<String, Code>>,
 }
 
-/// A running simulated provider. It stops when this value is dropped.
+/// A running simulated provider. The provider stops when this value is dropped.
 pub struct OidcSim {
     shared: Arc<Shared>,
     stop: CancellationToken,

@@ -80,7 +80,7 @@ pub(crate) trait Vendor: Send + Sync + 'static {
     /// records events. `before` is the state before the change.
     fn changed(self: Arc<Self>, sim_state: &Arc<SimState>, before: &Value);
     /// Answers a control call that only this vendor has. Returns `None` if the vendor does not have
-    /// such a call.
+    /// this control call.
     fn control(
         self: Arc<Self>,
         sim_state: &Arc<SimState>,
@@ -101,7 +101,7 @@ pub(crate) struct SimState {
     record: bool,
 }
 
-/// A running simulated vendor. It stops when this value is dropped.
+/// A running simulated vendor. The vendor stops when this value is dropped.
 pub(crate) struct Running<V> {
     pub(crate) addr: SocketAddr,
     pub(crate) sim_state: Arc<SimState>,

@@ -82,7 +82,7 @@ pub(crate) const CREATE_PULL: &str =
 pub(crate) const UPDATE_PULL: &str =
     "mutation ($input: UpdatePullRequestInput!) { updatePullRequest(input: $input) { pullRequest { id } } }";
 
-/// An object and the id of its content. For example, a commit is such an object.
+/// An object, such as a commit, and the id of its content.
 #[derive(Deserialize)]
 pub(crate) struct ObjectNode {
     pub(crate) oid: String,

@@ -5,8 +5,8 @@ use serde_json::{Number, Value};
 
 use crate::shape::{object, optional};
 
-/// The fields of a rule that compares a text with a pattern. There are five types of such rules,
-/// and all have these fields.
+/// The fields of a rule that compares a text with a pattern. Five types of rules compare a text
+/// with a pattern, and all five types have these fields.
 const PATTERN: &str = "{ name negate operator pattern }";
 
 /// Returns the fields that Beadle reads from a ruleset ([`RulesetNode`]). The fields cover every

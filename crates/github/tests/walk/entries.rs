@@ -92,9 +92,9 @@ pub(crate) const ENTRIES: &[Entry] = &[
         &["slug", "owner", "name"],
         &["GET /orgs/organisation/teams/slug/repos/owner/name"],
     ),
-    // These calls need an App: with a token, the client sends no request. The calls take no text.
-    // The cursor of a page of deliveries is a whole address from GitHub. The client follows the
-    // address only if it has the same origin.
+    // These calls need an App. If the credential is a token, the client sends no request. The calls
+    // take no text. The cursor of a page of deliveries is a whole address from GitHub. The client
+    // follows the address only if it has the same origin.
     entry("Reader::app", &[], &[]),
     entry("Reader::app_slug", &[], &[]),
     entry("Reader::own_app", &[], &[]),

@@ -164,7 +164,7 @@ async fn a_refusal_that_is_recorded_twice_frees_the_room_of_one_write() {
         let Begun::Yes(number) = begin(&direct).await else { panic!("the window has room") };
         intents.push(number);
     }
-    // The answer to the first write is lost. The vendor refuses the second one.
+    // The answer to the first write is lost. The vendor refuses the second write.
     let ends = vec![("a".to_owned(), End::Refused(intents[1]))];
     let again = ends.clone();
     let ended = tokio::spawn(async move { stopped.conclude("acme", again).await });

@@ -1,5 +1,5 @@
-//! Tests of items that this version cannot read. Such items do not affect other items, and Beadle
-//! never loses such items.
+//! Tests of items that this version cannot read. An unreadable item does not affect other items,
+//! and Beadle never loses an unreadable item.
 
 use beadle_emulate::Moto;
 use beadle_engine::store::prelude::*;

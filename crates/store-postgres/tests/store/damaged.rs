@@ -1,5 +1,5 @@
-//! Tests of rows that Beadle cannot read: the error names the row, the other rows are not affected,
-//! and the row stays.
+//! Tests of rows that Beadle cannot read. The error names the row, the other rows are not affected,
+//! and the unreadable row stays.
 
 use beadle_engine::store::prelude::*;
 use beadle_engine::testing::hold;

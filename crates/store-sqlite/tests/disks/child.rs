@@ -49,8 +49,8 @@ fn child(
     Err(format!("the child failed: {out}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// Runs a storm: writes fail in the middle of the log, the file or the shared memory. Afterwards
-/// the disk works again.
+/// Runs a storm in which writes fail in the middle of the log, the file or the shared memory.
+/// Afterwards the disk works again.
 pub(crate) async fn failing(random: &mut StdRng, folder: &Path) -> Result<(), String> {
     // The shell counts blocks of 512 bytes.
     let blocks: u32 = random.random_range(1..4_000);
@@ -60,8 +60,8 @@ pub(crate) async fn failing(random: &mut StdRng, folder: &Path) -> Result<(), St
     inbox::check(&folder.join("b.db"), &accepted, given).await
 }
 
-/// Runs a storm: the disk is full, and later it is read-only. Only the child sees this disk, so the
-/// child also checks the content of the store. Returns the name of the storm.
+/// Runs a storm in which the disk is full, and later read-only. Only the child sees this disk, so
+/// the child also checks the content of the store. Returns the name of the storm.
 pub(crate) fn full(random: &mut StdRng, folder: &Path) -> Result<&'static str, String> {
     let namespace = ["unshare", "--user", "--map-root-user", "--mount"];
     let tried = Command::new(namespace[0]).args(&namespace[1..]).arg("true").output();
@@ -98,7 +98,7 @@ async fn accepts_what_it_can() {
     }
 }
 
-/// Checks a store on a full disk. At first, the disk is read-only. Then it has more room.
+/// Checks a store on a full disk. At first, the disk is read-only. Later, the disk has more room.
 async fn end_full(folder: &Path, path: &Path, accepted: &BTreeSet<u32>, given: u32) {
     mount(folder, "remount,ro").await;
     if let Ok(store) = SqliteStore::open(path, SqliteSettings::default()) {

@@ -9,7 +9,7 @@ use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-/// The largest body of a delivery, in bytes. SQLite needs several pages for such a body.
+/// The largest body of a delivery, in bytes. SQLite needs several pages for a body of this size.
 const LARGEST: usize = 20_000;
 /// A storm has fewer deliveries than this number.
 const MOST: u32 = 1_000;

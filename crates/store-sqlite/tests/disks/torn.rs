@@ -1,5 +1,5 @@
-//! A crash while the store commits: only a part of the last commit reached the write-ahead log, or
-//! the last blocks of the log have other content.
+//! Storms with a crash while the store commits. After the crash, only a part of the last commit is
+//! in the write-ahead log, or the last blocks of the log have other content.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

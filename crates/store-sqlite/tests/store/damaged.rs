@@ -1,4 +1,4 @@
-//! Tests of rows that Beadle cannot read: the error names the row, and nothing panics.
+//! Tests of rows that Beadle cannot read. The error names the row, and nothing panics.
 
 use std::collections::BTreeSet;
 

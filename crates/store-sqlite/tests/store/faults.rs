@@ -1,4 +1,4 @@
-//! Tests of a store that cannot write: a call fails and stores nothing, and later calls succeed as
+//! Tests of a store that cannot write. A call fails and stores nothing, and later calls succeed as
 //! soon as the store can write again.
 
 use std::sync::Arc;

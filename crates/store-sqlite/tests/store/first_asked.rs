@@ -18,7 +18,7 @@ use beadle_engine::{
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
 use tempfile::TempDir;
 
-/// A simulated vendor. It refuses each write if `refuses` is true.
+/// A simulated vendor. The vendor refuses each write if `refuses` is true.
 #[derive(Clone, Copy)]
 struct Vendor {
     refuses: bool,
@@ -151,7 +151,7 @@ async fn an_approved_write_names_the_generation_with_which_the_guard_first_held_
         None,
         "nothing is left to remember"
     );
-    // The same drift comes back later. It is a new difference.
+    // The same drift comes back later, and counts as a new difference.
     world.run("g2", &plan, 1).await;
     assert_eq!(world.writes().await[1..], [write("g2", None)]);
 }
@@ -209,8 +209,8 @@ async fn end_sweep(world: &World) {
     end_sweep_without(world, 0).await;
 }
 
-/// Adds the end of a sweep to the journal. The sweep ended now. It could not read this number of
-/// rows, and did not plan their keys.
+/// Adds the end of a sweep to the journal. The sweep ended now. The sweep could not read this
+/// number of rows, and did not plan their keys.
 async fn end_sweep_without(world: &World, unreadable: u64) {
     let entry = Entry {
         seq: 0,

@@ -1,5 +1,5 @@
-//! Tests of rows that a newer version of Beadle wrote. This version works with such rows, and loses
-//! no part of these rows.
+//! Tests of rows that a newer version of Beadle wrote. This version works with rows of a newer
+//! version, and loses no part of them.
 
 use std::collections::HashMap;
 use std::sync::Arc;

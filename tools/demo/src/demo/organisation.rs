@@ -117,8 +117,8 @@ pub(super) fn write_files(
     std::fs::write(folder.join("webhook.secret"), secret)?;
     let [listen, operator] = ports;
     // The demo lets Beadle repair 24 of 40 repositories at the same time. With the default limits,
-    // the gate would hold the first policy. The guard would hold removals too: by default, it
-    // allows the removals of one aspect in at most a fifth of the repositories, or in 10.
+    // the gate would hold the first policy. The guard would hold removals too, because by default
+    // it allows the removals of one aspect in at most a fifth of the repositories, or in 10.
     let config = format!(
         "[server]\nlisten = \"127.0.0.1:{listen}\"\noperator = \"127.0.0.1:{operator}\"\n\n\
          [worker]\nconcurrency = 4\nlease = \"3s\"\n\n\

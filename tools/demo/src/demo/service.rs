@@ -1,5 +1,5 @@
-//! The service of the demo. It is this program in a child process, so that the demo can kill the
-//! process.
+//! The service of the demo. The service is this program in a child process, so that the demo can
+//! kill the process.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -14,7 +14,7 @@ const GITHUB: &str = "https://api.github.com";
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The name of the header that has the path of a redirect, without the base.
 pub(crate) const MOVED: &str = "x-sim-moved";
-/// The key that marks an answer as the plain text of a file. Such an answer is not JSON.
+/// The key that marks an answer as the plain text of a file. An answer with this key is not JSON.
 pub(crate) const RAW: &str = "x-sim-raw";
 
 /// Percent-encodes a name as one segment of an address.

@@ -12,7 +12,7 @@ use crate::github::rest::Reply;
 static TABLE: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("described.json")).unwrap_or_default());
 
-/// The writes that have no body in the description. GitHub ignores the body of such a request.
+/// The writes that have no body in the description. GitHub ignores the body of these writes.
 const BODILESS: &[&str] = &[
     "DELETE /orgs/{org}/actions/runner-groups/{runner_group_id}",
     "DELETE /orgs/{org}/actions/secrets/{secret_name}",

@@ -156,14 +156,15 @@ fn rank(level: &Value) -> u8 {
     }
 }
 
-/// Returns whether a call renames the default branch. Such a rename needs a second permission.
+/// Returns whether a call renames the default branch. A rename of the default branch needs a second
+/// permission.
 fn renames_default(world: &World, call: &Call<'_>) -> bool {
     let ["repos", org, name, "branches", branch, "rename"] = call.path.as_slice() else { return false };
     world.repository(org, name).is_some_and(|found| found["default_branch"] == *branch)
 }
 
-/// Returns whether a call changes the definition of a custom property. This needs a higher level of
-/// the permission than a change of a value.
+/// Returns whether a call changes the definition of a custom property. A changed definition needs a
+/// higher level of the permission than a changed value.
 fn defines(call: &Call<'_>) -> bool {
     call.method.as_str() != "GET" && matches!(call.path.as_slice(), ["orgs", _, "properties", "schema", ..])
 }

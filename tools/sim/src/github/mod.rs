@@ -30,10 +30,10 @@
 //! with `"pull_request": true` is a pull request), and `pulls.<number>` (the files of the head in
 //! `contents`, `base`, `state`, `merged`, `fork`). An organisation has its own `settings`,
 //! `actions`, `hooks.<url>`, `variables.<NAME>`, `rulesets`, `security_configurations` and
-//! `property_definitions.<name>` (without this key, every property is defined). It also has a
-//! `plan` (with `free` and `team`, the simulator refuses the features of enterprises) and the
-//! `permissions` of its installation. `users.<login>` and `apps.<slug>` are the accounts that
-//! exist. The App can have `installed` and `suspended`: the organisations that installed it
+//! `property_definitions.<name>` (without this key, every property is defined). An organisation
+//! also has a `plan` (with `free` and `team`, the simulator refuses the features of enterprises)
+//! and the `permissions` of its installation. `users.<login>` and `apps.<slug>` are the accounts
+//! that exist. The App can have `installed` and `suspended`: the organisations that installed it
 //! (without the key: all), and those that suspended it. A missing key gets GitHub's default value.
 //!
 //! The simulator also has two pages of GitHub's website, so that a program can create an App while
@@ -124,7 +124,7 @@ pub struct Settings {
     pub record: bool,
 }
 
-/// A running simulated GitHub. It stops when this value is dropped.
+/// A running simulated GitHub. The simulated GitHub stops when this value is dropped.
 pub struct Sim {
     addr: SocketAddr,
     shared: Arc<server::Shared>,

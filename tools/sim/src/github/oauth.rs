@@ -134,8 +134,8 @@ fn exchange(
 }
 
 /// If the token of a call belongs to a person, returns the address whose answer the call gets. The
-/// only such call is `GET /user`, and its answer is the account of the person. Returns `None` if
-/// the token does not belong to a person.
+/// only call of a person is `GET /user`, and its answer is the account of the person. Returns
+/// `None` if the token does not belong to a person.
 pub(crate) fn of_person(
     codes: &Codes,
     (method, uri): (&Method, &Uri),

@@ -1,7 +1,7 @@
 //! The pull requests of repositories. In the state, `pulls.<number>` of a repository has the files
-//! of the head in `contents`. It can also have the `base` branch, the `state`, `merged`, the `user`
-//! and `fork` (the head is in a fork). A change of the files makes a commit, like a push. `reviews`
-//! is a list, and each entry has its `user` and its `state`.
+//! of the head in `contents`. A pull request can also have the `base` branch, the `state`,
+//! `merged`, the `user` and `fork` (the head is in a fork). A change of the files makes a commit,
+//! like a push. `reviews` is a list, and each entry has its `user` and its `state`.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! The HTTP server. It adds authentication, rate limits, faults, ETags and the log of calls to the
-//! API, and answers the control calls in `/_sim`.
+//! The HTTP server. The server adds authentication, rate limits, faults, ETags and the log of calls
+//! to the API, and answers the control calls in `/_sim`.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;

@@ -75,8 +75,8 @@ pub(super) fn complete(state: &mut Value) {
 }
 
 /// Applies the group rules of the state. A rule `rules.<id>` has `groups`, and the `profile` of the
-/// users who belong to these groups. If a user is deactivated, the user stays in such a group, and
-/// Okta records no event.
+/// users who belong to these groups. If a user is deactivated, the user stays in the groups of a
+/// rule, and Okta records no event.
 ///
 /// <https://help.okta.com/oie/en-us/content/topics/users-groups-profiles/usgp-about-group-rules.htm>
 fn apply_rules(state: &mut Value) {
@@ -182,7 +182,7 @@ pub(super) fn of_change(before: &Value, state: &mut Value) -> Vec<Value> {
     events
 }
 
-/// Sets the time of a change. The new time is always later than the previous one.
+/// Sets the time of a change. The new time is always later than the previous time.
 fn touch(time: &mut Value) {
     let (at, before) = (now(), time.as_str().unwrap_or_default());
     let next = if at.as_str() > before {

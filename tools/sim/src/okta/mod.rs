@@ -71,7 +71,7 @@ pub(crate) struct Okta {
     spent: Mutex<BTreeMap<&'static str, (i64, u64)>>,
 }
 
-/// A running simulated Okta. It stops when this value is dropped.
+/// A running simulated Okta. The simulated Okta stops when this value is dropped.
 pub struct OktaSim(Running<Okta>);
 
 impl OktaSim {

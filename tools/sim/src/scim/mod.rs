@@ -64,7 +64,7 @@ pub(crate) struct Scim {
     quirks: Mutex<Quirks>,
 }
 
-/// A running simulated SCIM server. It stops when this value is dropped.
+/// A running simulated SCIM server. The server stops when this value is dropped.
 pub struct ScimSim(Running<Scim>);
 
 impl ScimSim {

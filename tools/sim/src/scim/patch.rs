@@ -91,7 +91,7 @@ pub(super) fn patch_user(user: &mut Value, body: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// Splits the path of an attribute: the schema of an extension is one part.
+/// Splits the path of an attribute into its parts. The schema of an extension is one part.
 fn parts(path: &str) -> Vec<&str> {
     let (schema, attribute) = match path.rsplit_once(':') {
         Some((schema, attribute)) => (Some(schema), attribute),

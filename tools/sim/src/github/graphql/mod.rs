@@ -152,8 +152,8 @@ pub(crate) fn run(world: &mut World, body: &Value, sender: &str, fault: Option<&
 }
 
 /// Returns the first field in the query that is also in the list `lacks` of the state. An older
-/// Enterprise Server does not have every field. Such a server rejects a whole query if one field is
-/// unknown.
+/// Enterprise Server does not have every field. An older server rejects a whole query if one field
+/// is unknown.
 fn lacking(world: &World, text: &str) -> Option<String> {
     let lacks = world.doc["lacks"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let mut asked = lacks.into_iter().filter(|field| text.split_whitespace().any(|word| word == *field));

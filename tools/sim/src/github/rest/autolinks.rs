@@ -1,4 +1,4 @@
-//! Autolinks. They can be created and deleted, but not changed.
+//! Simulates autolinks. A client can create and delete an autolink, but cannot change it.
 //!
 //! <https://docs.github.com/rest/repos/autolinks>
 

@@ -1,4 +1,4 @@
-//! Check runs. An App uses them to report results.
+//! Simulates check runs. An App uses check runs to report results.
 //!
 //! <https://docs.github.com/rest/checks/runs>
 

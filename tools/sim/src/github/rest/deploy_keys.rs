@@ -1,4 +1,4 @@
-//! Deploy keys. They can be added and deleted, but not changed.
+//! Simulates deploy keys. A client can add and delete a deploy key, but cannot change it.
 //!
 //! <https://docs.github.com/rest/deploy-keys/deploy-keys>
 

@@ -40,7 +40,7 @@ pub(super) fn collaborators(
             let role = world.person_access(org, found, login);
             let role =
                 role.as_deref().or((found["visibility"] == "public").then_some("pull")).unwrap_or("none");
-            // This field has only four values. GitHub shows `maintain` as `write`. It shows
+            // This field has only four values. GitHub shows `maintain` as `write`. GitHub shows
             // `triage` and custom roles as `read`.
             let permission = match role {
                 "admin" | "none" => role,

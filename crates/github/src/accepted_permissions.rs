@@ -37,8 +37,8 @@ impl Reader {
     }
 
     /// Replaces the token of the App after an event that can change the permissions of the App. The
-    /// method compares the permissions of the new token with the permissions after the last such
-    /// event. If they differ, the other processes get a new token when they call
+    /// method compares the permissions of the new token with the permissions after the last event
+    /// of this kind. If the permissions differ, the other processes get a new token when they call
     /// [`Self::heed_accepted_permissions`]. Many events change no permissions, and then the other
     /// processes keep their tokens. This method does nothing if the credential is a token.
     ///

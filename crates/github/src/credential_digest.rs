@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 /// The digest of a credential and of its permissions. If two digests are equal, GitHub shows the
 /// same things to the requests of both credentials. A value of this type is always a complete
-/// digest. An unknown credential has no digest, not an empty digest.
+/// digest. An unknown credential has no digest at all, and never an empty digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct CredentialDigest([u8; 32]);

@@ -27,8 +27,8 @@ use crate::teams::{Snapshot, of_repository, snapshot};
 /// How long the first request of a batch waits for other requests.
 const GATHER: Duration = Duration::from_millis(5);
 /// How long the first request of a batch waits if the request belongs to a sweep. The runs of a
-/// sweep do not ask at the same moment. Each batch needs at least one query, so a longer wait saves
-/// queries.
+/// sweep send their requests at different moments. Each batch needs at least one query, so a longer
+/// wait saves queries.
 const GATHER_SWEPT: Duration = Duration::from_millis(50);
 /// If Beadle reads at least this number of repositories, it reads the teams and the custom
 /// properties of the whole organisation together. If Beadle knows that a read of the whole

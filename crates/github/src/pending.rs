@@ -31,8 +31,8 @@ pub(crate) struct Pending {
 impl Pending {
     /// Adds a request to the batch that waits. Returns `true` if the caller must send the batch.
     /// This is the case if the request is the first of its batch, or more urgent than all earlier
-    /// requests of the batch. A more urgent request sends the batch earlier, because a batch of a
-    /// sweep waits too long for an event.
+    /// requests of the batch. A more urgent request sends the batch earlier, because the request of
+    /// an event must not wait as long as a batch of a sweep waits.
     pub(crate) fn join(&mut self, ask: Ask, lane: Lane) -> bool {
         let before = self.lane;
         let lane = before.map_or(lane, |other| other.min(lane));

@@ -30,9 +30,9 @@ const LONGEST: usize = 200;
 /// The number of contents that one query reads.
 const BATCH: usize = 100;
 /// The maximum number of contents that Beadle reads one by one. Beadle reads a content alone if a
-/// query does not show its whole text. A policy has few such contents, because 32 MiB contain at
-/// most 64 long files, and a file that is not text is an error. Without the limit, a pull request
-/// with many long or binary files would use up the API budget.
+/// query does not show its whole text. A policy has few contents whose text a query shows only in
+/// part, because 32 MiB contain at most 64 long files, and a file that is not text is an error.
+/// Without the limit, a pull request with many long or binary files would use up the API budget.
 const MOST_ALONE: usize = 200;
 /// The maximum number of folders that Beadle reads one by one, if a tree is too large for one
 /// answer. One answer has up to 100,000 entries, so a folder that needs more than this number of

@@ -29,8 +29,8 @@ async fn a_write_that_waits_for_a_budget_goes_to_the_present_name() -> Result<()
     let endpoint = Endpoint::new("https://github.test");
     let api = Api::new(&endpoint, "acme", token, budgets.clone(), &clock, settings)?;
     let named = Writer::new(api).named(1, "R_1").await?;
-    // A command waits for the budget. Beadle trusts a resolved name for a shorter time than this
-    // wait.
+    // A command waits for the budget. This wait is longer than the time for which Beadle trusts a
+    // resolved name.
     budgets.refuse(Resource::Core, Some(clock.now() + Duration::from_secs(60)), clock.now());
     named.replace_topics(&["rust".to_owned()]).await?;
     let arrived = wire.arrived();

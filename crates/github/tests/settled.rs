@@ -1,5 +1,5 @@
-//! Tests those parts of a ruleset that GraphQL does not show. After Beadle has compared a policy
-//! with REST's answer, it knows these parts only for this policy.
+//! Tests what Beadle knows about the parts of a ruleset that GraphQL does not show. After Beadle
+//! has compared a policy with REST's answer, it knows these parts only for this policy.
 
 use beadle_engine::{Budgets, Clock, Time};
 use beadle_github::{Api, Asks, Credential, Endpoint, Reader, Ruleset};

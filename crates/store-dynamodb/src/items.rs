@@ -179,7 +179,7 @@ impl DynamoStore {
         Ok(answer.item)
     }
 
-    /// Reads the items with these sort keys, at most 100 different ones. The order of the result is
+    /// Reads the items with these sort keys, at most 100 different keys. The order of the result is
     /// undefined. If the role has no permission to read several items with one request, the
     /// function reads each item alone.
     pub(crate) async fn read_all(

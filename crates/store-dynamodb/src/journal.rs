@@ -16,7 +16,7 @@ use crate::items::{
 use crate::{DynamoStore, SHARDS};
 
 /// The maximum number of entries in one transaction. A transaction has at most 100 actions. Each
-/// entry needs two actions, and the check of the lease needs one.
+/// entry needs two actions, and the check of the lease needs one action.
 const AT_ONCE: usize = 45;
 
 /// The maximum expected difference between the clocks of two writers.

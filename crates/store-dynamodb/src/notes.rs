@@ -53,7 +53,7 @@ impl DynamoStore {
         const DOING: &str = "reading a page of notes";
         let mut range = Range { page: Some(limit), ..Range::default() };
         // A query allows only one condition on the sort key. Names are sorted, so if `after` does
-        // not come before the prefix, the next names after `after` are those with the prefix.
+        // not come before the prefix, the next names after `after` are the names with the prefix.
         if after.is_empty() || after < prefix {
             range.prefix = (!prefix.is_empty()).then(|| prefix.to_owned());
         } else {

@@ -83,8 +83,8 @@ impl Window {
     }
 
     /// Stores the reservations that the engine has changed or added. The engine changes a
-    /// reservation at its position and adds new ones at the end, so the positions match the loaded
-    /// rows.
+    /// reservation at its position and adds new reservations at the end, so the positions match the
+    /// loaded rows.
     async fn save(&self, transaction: &Transaction<'_>) -> Result<(), Failed> {
         let (mut rows, mut at, mut states, mut intents) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (row, (before, after)) in self.rows.iter().zip(self.before.iter().zip(&self.bookings)) {
@@ -185,9 +185,9 @@ pub(crate) async fn begin(
     }
     let numbers = journal::append(transaction, std::slice::from_ref(&intent.entry)).await?;
     let Some(number) = numbers.first().copied() else { return Ok(Begun::LeaseLost) };
-    // The room and the approval store the number of the intent, so this step comes after the entry.
-    // The counter of the journal therefore stays locked a little longer, but only for guarded
-    // writes, and these are few.
+    // The stored room and the stored approval contain the number of the intent, so this step comes
+    // after the step that adds the entry. The counter of the journal therefore stays locked a
+    // little longer, but only for guarded writes, and these are few.
     if let Some((digest, length, mut window, mut hold)) = used {
         window::begin(&mut window.bookings, hold.as_mut(), digest, length, number, now);
         window.save(transaction).await?;

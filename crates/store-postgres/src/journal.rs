@@ -154,7 +154,7 @@ pub(crate) async fn entries<C: GenericClient>(on: &C, listing: &Listing) -> Resu
         format!("SELECT {COLUMNS} FROM journal WHERE {of_key} seq > $1 AND at >= $2 ORDER BY seq LIMIT $4");
     let since = listing.since.unwrap_or(Time(i64::MIN)).0;
     // If the clocks of all processes agree, an entry with a greater number has a later time. So the
-    // search starts at the first entry with this time or a later one. A later page starts after
+    // search starts at the first entry with this time or a later time. A later page starts after
     // this entry.
     let mut after = stored(listing.after);
     if after == 0 && listing.since.is_some() {

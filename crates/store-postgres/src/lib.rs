@@ -55,8 +55,8 @@
 //!
 //! The error names the row and its table. Beadle neither changes nor deletes the row. A claim skips
 //! the row and takes the other keys. A list that a copy of the store or a decision needs must not
-//! leave out a row, so this list fails. A list of the queue or of the holds that people read names
-//! the row instead.
+//! leave out a row, so an unreadable row makes this list fail. A list of the queue or of the holds
+//! for people shows the name of the row instead.
 //!
 //! # Partitions
 //!

@@ -51,8 +51,8 @@ impl<'a> Sent<'a> {
         self.0.iter().any(|state| matches!(state, State::Done(Err(_))))
     }
 
-    /// Waits for all answers. If statements failed, returns the error of the first one, because
-    /// this error causes the later errors.
+    /// Waits for all answers. If statements failed, returns the error of the first failed
+    /// statement, because this error causes the later errors.
     async fn answers(mut self) -> Result<Vec<Vec<Row>>, Failed> {
         poll_fn(|context| {
             let mut is_over = true;
@@ -75,7 +75,7 @@ impl<'a> Sent<'a> {
     }
 }
 
-/// An open transaction. If it is dropped before its commit, it is rolled back.
+/// An open transaction. If this value is dropped before its commit, the transaction is rolled back.
 pub(crate) struct Open<'a> {
     client: &'a Client,
     is_open: bool,

@@ -131,7 +131,8 @@ fn newest() -> i32 {
     i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
 
-/// The time limits while this process waits until another process has finished its migration.
+/// The time limits that apply while this process waits until another process has finished its
+/// migration.
 const PATIENT: &str = "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
 /// The time limit for the steps of this process. While a step waits for a table lock, every other
 /// transaction on this table waits behind the step.

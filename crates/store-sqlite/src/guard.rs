@@ -68,8 +68,8 @@ impl Window {
     }
 
     /// Stores the reservations that the engine has changed or added. The engine changes a
-    /// reservation at its position and adds new ones at the end, so the positions match the loaded
-    /// rows.
+    /// reservation at its position and adds new reservations at the end, so the positions match the
+    /// loaded rows.
     fn save(&self, connection: &Connection) -> rusqlite::Result<()> {
         let changed = self.rows.iter().zip(self.before.iter().zip(&self.bookings));
         for (row, (_, after)) in changed.filter(|(_, (before, after))| before != after) {

@@ -14,8 +14,8 @@ use crate::health::Health;
 /// The maximum number of connections. Each connection has its own cache of pages.
 const MOST: usize = 4;
 
-/// The connections for reads. The first connection is opened with the store, further ones when
-/// several reads run at the same time.
+/// The connections for reads. The first connection is opened with the store. Further connections
+/// are opened when several reads run at the same time.
 pub(crate) struct Readers {
     free: Mutex<Vec<Connection>>,
     places: Arc<Semaphore>,

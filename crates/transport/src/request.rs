@@ -62,8 +62,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// Returns whether the vendor counts the request as one that creates content. A GraphQL request
-    /// counts if its text contains the word `create`, even if it creates no content.
+    /// Returns whether the vendor counts the request as a request that creates content. A GraphQL
+    /// request counts if its text contains the word `create`, even if it creates no content.
     pub(crate) fn creates(&self) -> bool {
         let is_creation = match self.resource {
             Resource::GraphQl => self.body.as_ref().is_some_and(|body| body.text.contains("create")),

@@ -127,8 +127,9 @@ async fn thousand() -> anyhow::Result<(f64, f64)> {
     Ok((warm.0, warm.1.max(cold.1)))
 }
 
-/// Forces Beadle to get a new token. Without this, Beadle gets a new token after an hour. The tags
-/// of all stored answers must then be computed again, because a tag depends on the token.
+/// Forces Beadle to get a new token. Otherwise, Beadle gets a new token only after an hour. With a
+/// new token, the tags of all stored answers must be computed again, because a tag depends on the
+/// token.
 async fn forget_tokens(sim: &Sim) -> anyhow::Result<()> {
     reqwest::Client::new().delete(format!("{}/_sim/tokens", sim.url())).send().await?;
     Ok(())

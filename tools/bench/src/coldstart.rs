@@ -132,8 +132,7 @@ impl Drop for Process {
     }
 }
 
-/// Lets a process run only for its share of each period. A quota of processor time works in the
-/// same way.
+/// Lets a process run only for its share of each period, as a quota of processor time does.
 struct Throttle(Option<std::thread::JoinHandle<()>>, Arc<std::sync::atomic::AtomicBool>);
 
 impl Throttle {

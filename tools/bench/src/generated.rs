@@ -23,9 +23,9 @@ pub(crate) fn name(n: usize) -> String {
     format!("r{n:05}")
 }
 
-/// Returns the files of a policy, by their paths. A third of the files in `suborgs/` selects by
-/// name, a third by team, and a third by custom property. The files in `layers/` select by topic.
-/// All other files are in `repos/`.
+/// Returns the files of a policy, by their paths. A third of the files in `suborgs/` selects
+/// repositories by name, a third by team, and a third by custom property. The files in `layers/`
+/// select repositories by topic. All other files are in `repos/`.
 pub(crate) fn policy(files: usize) -> BTreeMap<String, String> {
     let mut policy = BTreeMap::from([("settings.yml".to_owned(), SETTINGS.to_owned())]);
     for n in 0..LAYERS {

@@ -125,8 +125,8 @@ fn details() -> [String; 3] {
 /// content of the indexes is the same.
 fn fill(store: &Path, entries: usize) -> anyhow::Result<()> {
     let mut connection = Connection::open(store)?;
-    // The write-ahead log would be as large as the file. The next start of the service turns the
-    // log on again.
+    // With a write-ahead log, the log would become as large as the file. The next start of the
+    // service turns the log on again.
     connection.pragma_update(None, "journal_mode", "OFF")?;
     connection.pragma_update(None, "synchronous", "OFF")?;
     connection.pragma_update(None, "cache_size", -500_000)?; // KiB

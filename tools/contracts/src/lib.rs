@@ -41,7 +41,7 @@ pub fn check(calls: &[Value]) -> usize {
     let mut seen = HashSet::new();
     for call in calls.iter().filter(|call| call["fault"] != Value::Bool(true)) {
         checked += 1;
-        // A second plan sends the same calls as the first one. Each distinct call is checked only
+        // A second plan sends the same calls as the first plan. Each distinct call is checked only
         // once.
         if !seen.insert(digest(call)) {
             continue;

@@ -69,7 +69,7 @@ impl Proxy {
         Self::with(to, odds, seed, u64::MAX, (None, None)).await
     }
 
-    /// Starts a proxy that forwards only the first `after` requests. For the store, this looks like
+    /// Starts a proxy that forwards only the first `after` requests. To the store, this looks like
     /// a process that is killed at that moment.
     pub async fn closing(to: &str, after: u64) -> Self {
         Self::with(to, NOTHING, 1, after, (None, None)).await

@@ -124,7 +124,7 @@ async fn feed(client: &Client, lambdas: &Lambdas, source: &Source, batch: Vec<Me
             entry.receipt_handle(message.receipt_handle().unwrap_or_default()).build().unwrap()
         });
         let entries = Some(entries.collect());
-        // If a message is not deleted here, the queue delivers it again.
+        // If the pump does not delete a message, the queue delivers the message again.
         let _ = client.delete_message_batch().queue_url(&source.queue).set_entries(entries).send().await;
     }
 }

@@ -59,7 +59,8 @@ fn vendor(list: List, form: Form) -> Arc<Vendor> {
 }
 
 /// Returns the same text for two rows about the same thing: the id, or the whole row if the row is
-/// about an account. An id of 0 does not count, so the text is then the whole row too.
+/// about an account. If the id is 0, the text is the whole row too, because an id of 0 does not
+/// count.
 fn identity(row: &Value) -> String {
     match &row["id"] {
         id if *id != 0 && row["login"].is_null() => id.to_string(),

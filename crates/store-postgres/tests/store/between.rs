@@ -203,7 +203,7 @@ async fn the_server_has_a_clock() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_connection_is_replaced() {
-    // Other tests use the same server, so only the connections with this name end.
+    // Other tests use the same server, so this test ends only the connections with this name.
     let url = new_schema().await.replace("&schema=", "&application_name=lost&schema=");
     let one = open(&url).await;
     let bell = Arc::new(Notify::new());

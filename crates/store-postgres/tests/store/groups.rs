@@ -130,7 +130,7 @@ async fn a_locked_row_delays_only_its_own_requests() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_for_a_locked_row_do_not_use_up_the_connections() {
-    // Other tests use the same server, so only the connections with this name count.
+    // Other tests use the same server, so this test counts only the connections with this name.
     let url = new_schema().await.replace("&schema=", "&application_name=late&schema=");
     let store = Arc::new(open(&url).await);
     store.mark(vec![Mark::new(key(3), Lane::Sweep)], Time(0)).await.unwrap();

@@ -104,8 +104,8 @@ async fn end_full(folder: &Path, path: &Path, accepted: &BTreeSet<u32>, given: u
     if let Ok(store) = SqliteStore::open(path, SqliteSettings::default()) {
         assert!(!inbox::give(&store, given).await, "a read-only disk accepted a delivery");
     }
-    // The connections of a process share the files that SQLite opened. While a connection from the
-    // time of the read-only disk is open, a new connection cannot write either.
+    // The connections of a process share the files that SQLite opened. While a connection is open
+    // that was opened on the read-only disk, a new connection cannot write either.
     until_closed(folder).await;
     mount(folder, "remount,rw,size=64m").await;
     inbox::check(path, accepted, given).await.unwrap();

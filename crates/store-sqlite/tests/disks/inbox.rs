@@ -41,9 +41,9 @@ pub(crate) async fn give(store: &SqliteStore, n: u32) -> bool {
     matches!(store.accept(delivery(n), vec![mark]).await, Ok(Accepted::Stored | Accepted::Duplicate))
 }
 
-/// Opens the store, and checks its deliveries. The store must contain all accepted deliveries, and
-/// no part of another delivery. `given` is the number of deliveries that the test gave to the
-/// store.
+/// Opens the store, and checks its deliveries. The store must contain all accepted deliveries. It
+/// must contain every other delivery wholly or not at all. `given` is the number of deliveries that
+/// the test gave to the store.
 pub(crate) async fn check(path: &Path, accepted: &BTreeSet<u32>, given: u32) -> Result<(), String> {
     let store = SqliteStore::open(path, SqliteSettings::default());
     let store = store.map_err(|error| format!("the store does not open: {error}"))?;

@@ -144,7 +144,7 @@ async fn what_is_refused_for_good_is_sent_once_until_an_event_or_another_policy(
         let report = world.run(Lane::Sweep, Risk::Removes, 1).await;
         let outcome = &report.steps[0].outcome;
         assert!(matches!(outcome, StepResult::Failed(why) if why.contains("403")), "{outcome:?}");
-        // The queue and the state of the key have the same reason after each try.
+        // The queue and the state of the key contain the same reason after each try.
         let failure = report.verdict().map(|failure| (failure.class, failure.text));
         let text = "protection main: f0: 403 Resource not accessible".to_owned();
         assert_eq!(failure, Some((Class::Rejected, text)));

@@ -27,7 +27,7 @@ fn store(folder: &Path) -> SqliteStore {
     SqliteStore::open_inline(&folder.join("b.db"), SqliteSettings::default()).unwrap()
 }
 
-/// Returns the report of a run with an unwritten change of each of these labels.
+/// Returns the report of a run with one unwritten change for each of these labels.
 fn report(labels: &[&str]) -> Report {
     let step = |what: &&str| Step {
         change: testing::change("labels", what, &[Risk::Adds]),
@@ -143,8 +143,8 @@ async fn a_state_of_an_older_version_gets_its_list_with_the_next_run() {
 /// A function that reads when one problem of a key began.
 type Began = fn(&KeyState) -> Option<Time>;
 
-/// Returns the reports of runs with one problem more than `report(&["a"])`. Each report comes with
-/// its name, and with the function that reads when the problem began.
+/// Returns the reports of runs that have one more problem than `report(&["a"])`. Each report comes
+/// with its name, and with the function that reads when the problem began.
 fn problems() -> [(&'static str, Report, Began); 4] {
     let mut undone = report(&["a", "b"]);
     undone.steps[1].change.undone = true;

@@ -1,5 +1,5 @@
-//! Runs the tests that every store must pass. Each test runs with a thread for writes and without
-//! this thread.
+//! Runs the tests that every store must pass. Each test runs once with a thread for writes, and
+//! once without this thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -115,7 +115,7 @@ pub(crate) fn unknown_permission(permissions: &Value) -> Option<String> {
 }
 
 /// Returns the schema of the body for a call. If two routes match, the function uses the route with
-/// a fixed segment, not the one with a parameter.
+/// a fixed segment, not the route with a parameter.
 fn schema_of(method: &str, path: &[&str]) -> Option<&'static Value> {
     let routes = TABLE["routes"].as_object()?.iter();
     let fitting = routes.filter(|(route, _)| fits(route, method, path));

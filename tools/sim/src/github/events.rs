@@ -350,7 +350,7 @@ fn files(told: &mut Told<'_>, before: &Value, after: &Value) {
 }
 
 /// Adds the event of a push to a branch. `before` is the earlier commit of the branch, and `commit`
-/// is the new one. If `commit` is null, the branch is new.
+/// is the new commit. If `commit` is null, the branch is new.
 fn push(told: &mut Told<'_>, after: &Value, branch: &str, (before, commit): (&str, &Value)) {
     let is_new = commit.is_null();
     let commits: Vec<&Value> = if is_new { Vec::new() } else { vec![commit] };

@@ -79,8 +79,8 @@ impl DeliveryLog {
         self.rows.iter().find(|(logged, _)| logged.id == id).map(|(logged, _)| logged.clone())
     }
 
-    /// Returns one page with the newest id first, and the cursor of the next page. A late row
-    /// appears at the place of its id, so a page never skips an earlier row.
+    /// Returns one page, which begins with the newest id, and the cursor of the next page. A late
+    /// row appears at the place of its id, so a page never skips an earlier row.
     pub(crate) fn page(
         &mut self,
         outcome: Option<Outcome>,

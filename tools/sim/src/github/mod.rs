@@ -34,7 +34,8 @@
 //! also has a `plan` (with `free` and `team`, the simulator refuses the features of enterprises)
 //! and the `permissions` of its installation. `users.<login>` and `apps.<slug>` are the accounts
 //! that exist. The App can have `installed` and `suspended`: the organisations that installed it
-//! (without the key: all), and those that suspended it. A missing key gets GitHub's default value.
+//! (all organisations if the key is missing), and the organisations that suspended it. A missing
+//! key gets GitHub's default value.
 //!
 //! The simulator also has two pages of GitHub's website, so that a program can create an App while
 //! the simulator runs. A POST to `/organizations/{org}/settings/apps/new` takes a manifest. A POST

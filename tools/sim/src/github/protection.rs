@@ -284,7 +284,7 @@ pub(crate) fn to_rest(world: &World, org: &str, rule: &Value, url: &str) -> Valu
                 shown_actors(world, org, &reviews["dismissal_restrictions"], &url);
         }
         let bypass = shown_actors(world, org, &reviews["bypass_pull_request_allowances"], "");
-        // The people, teams and Apps that can bypass a rule have no addresses. The answer shows
+        // The people, teams and Apps that can bypass a rule have no addresses, and the answer shows
         // them only if the rule has any.
         let lists = ["users", "teams", "apps"].map(|kind| (kind.to_owned(), bypass[kind].clone()));
         if lists.iter().any(|(_, list)| list.as_array().is_some_and(|list| !list.is_empty())) {

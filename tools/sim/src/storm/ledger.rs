@@ -92,8 +92,8 @@ fn shown(seen: &[Option<Value>]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// Returns whether a place is in a list of actors. Such a list can become shorter, because GitHub
-/// removes actors that have lost their access.
+/// Returns whether a place is in a list of actors. A list of actors can become shorter, because
+/// GitHub removes actors that have lost their access.
 fn is_of_actors(path: &str) -> bool {
     ACTORS.iter().any(|list| path.contains(list))
 }

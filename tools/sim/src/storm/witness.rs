@@ -10,7 +10,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 /// How long a client must wait if the vendor refuses a request and the answer contains no time.
 const UNNAMED: Duration = Duration::from_secs(60);
-/// The allowed error of a wait, because a client can round its waits to whole milliseconds.
+/// The allowed inaccuracy of a wait. A client can round its waits to whole milliseconds.
 const PRECISION: Duration = Duration::from_millis(1);
 
 /// The secondary limits of a vendor.

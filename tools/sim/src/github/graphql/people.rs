@@ -49,7 +49,8 @@ pub(super) fn members(world: &World, org: &str, arguments: &Map<String, Value>) 
     page("OrganizationMemberConnection", members.collect(), arguments)
 }
 
-/// Returns the members of a team. By default, this includes the members of the teams below it.
+/// Returns the members of a team. By default, the result includes the members of the teams below
+/// the team.
 pub(super) fn of_team(world: &World, org: &str, slug: &str, arguments: &Map<String, Value>) -> Resolved {
     let all = world.org(org).map(|org| org["teams"].clone()).unwrap_or_default();
     let mut members = all[slug]["members"].as_object().cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Deployment environments. The case of their names does not matter.
+//! Simulates deployment environments. The case of an environment's name does not matter.
 //!
 //! <https://docs.github.com/rest/deployments/environments>,
 //! <https://docs.github.com/rest/deployments/branch-policies>,

@@ -155,7 +155,8 @@ pub(super) fn commits(world: &World, call: &Call<'_>, org: &str, found: &Value, 
 }
 
 /// Answers `GET /repos/{owner}/{repo}/compare/{base}...{head}`. The simulator compares a commit
-/// only with itself. For other commits, it reports a difference without any files.
+/// only with itself. For two different commits, the simulator reports a difference without any
+/// files.
 pub(super) fn compare(org: &str, found: &Value, basehead: &str) -> Reply {
     let Some((base, head)) = basehead.split_once("...") else { return Reply::not_found() };
     let (Some(base), Some(head)) = (find(found, base), find(found, head)) else { return Reply::not_found() };

@@ -123,7 +123,7 @@ fn state_of(issue: &Value) -> &str {
 }
 
 /// Returns the author of an issue or a comment. If the entry in the state has no author, returns a
-/// default one.
+/// default author.
 fn author(world: &World, entry: &Value) -> Value {
     shapes::sender(world, entry["user"].as_str().unwrap_or("octocat"))
 }

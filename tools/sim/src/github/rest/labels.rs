@@ -1,4 +1,4 @@
-//! Labels. The case of their names does not matter.
+//! Simulates labels. The case of a label's name does not matter.
 //!
 //! <https://docs.github.com/rest/issues/labels>
 

@@ -1,4 +1,4 @@
-//! Milestones. Their numbers in the simulator are their ids.
+//! Simulates milestones. In the simulator, the number of a milestone is also its id.
 //!
 //! <https://docs.github.com/rest/issues/milestones>
 

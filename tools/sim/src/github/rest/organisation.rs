@@ -8,7 +8,7 @@ use super::{Call, Reply};
 use crate::github::shapes;
 use crate::github::world::World;
 
-/// The settings that GitHub shows, but no API can change.
+/// The settings that GitHub shows, but that no API call can change.
 const READ_ONLY: &[&str] = &[
     "two_factor_requirement_enabled",
     "default_repository_branch",

@@ -16,7 +16,7 @@ pub(crate) enum Failed {
     Sql(tokio_postgres::Error),
     /// The pool has no connection.
     Pool(PoolError),
-    /// The store cannot work with the server or its settings now.
+    /// At the moment, the store cannot work with the server or with the server's settings.
     Unusable(String),
     /// A stored value cannot be read.
     Damaged(String),

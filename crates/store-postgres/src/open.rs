@@ -44,7 +44,7 @@ pub struct PostgresStore {
     /// Writes deliveries and marks.
     pub(crate) intake: Writer,
     /// Writes the reports of runs. This writer is separate from the writer of deliveries, because
-    /// it waits for the counter of the journal. All processes share this counter.
+    /// this writer waits for the counter of the journal. All processes share this counter.
     pub(crate) runs: Writer,
     pub(crate) damaged: Damaged,
 }

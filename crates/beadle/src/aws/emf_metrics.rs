@@ -42,7 +42,7 @@ pub(super) fn of_queue(oldest_due: u64, held: usize, token_days: Option<i64>) ->
     figures
 }
 
-/// Returns the figures of unwritten changes and unknown parts.
+/// Returns the figures about unwritten changes, unknown parts, policies and sweeps.
 pub(super) fn of_condition(condition: &Condition, now: Time) -> Vec<Figure> {
     vec![
         Figure::count("Parked", condition.parked),

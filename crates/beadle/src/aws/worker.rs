@@ -43,8 +43,8 @@ use beadle_config::StoreLocation;
 /// open. If one of them is not open, the shorter time `MISSING` applies.
 const FRESH: Duration = Duration::from_secs(900);
 const MISSING: Duration = Duration::from_secs(30);
-/// The maximum time that a key waits for its organisation or directory to open. The time is this
-/// number of leases. Each wait costs one message.
+/// The maximum time that a key waits for its organisation or directory to open, as a multiple of
+/// the lease of a key. Each wait costs one message.
 const NOT_OPEN: u32 = 5;
 /// The first wait is the longest wait divided by this number. So a short failure, such as a
 /// conflict in the table, does not delay a key for minutes.
@@ -65,7 +65,8 @@ const PROBING: Duration = Duration::from_secs(30);
 /// The time between two updates of the shared budgets.
 const SHARING: Duration = Duration::from_secs(1);
 
-/// The end of the last pass that ran every task. `beadle aws doctor` reads this time.
+/// The time of the last pass in which no step failed. The result of the background tasks does not
+/// matter. `beadle aws doctor` reads this time.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Looked(pub(crate) Time);
@@ -75,7 +76,7 @@ impl Metadata for Looked {
 }
 
 impl Looked {
-    /// Returns the note that stores this time. A store has only one such note.
+    /// Returns the note that stores the time of the pass. A store has only one such note.
     pub(crate) fn note() -> Note<Self> {
         Note::of(&[])
     }
@@ -105,7 +106,8 @@ pub fn main() -> ExitCode {
 
 /// The invocations of the function. The function answers one invocation after the other.
 struct Calls {
-    /// The invocation that the function answers after it has opened everything again.
+    /// The invocation that the function answers after it has opened all organisations, directories
+    /// and targets again.
     next: Option<Call>,
     more: mpsc::Receiver<Call>,
 }
@@ -148,8 +150,8 @@ async fn run() -> anyhow::Result<()> {
                     calls.next = Some(call);
                     continue;
                 }
-                // The failed invocation raises an alarm. The next invocation opens everything
-                // again.
+                // The failed invocation raises an alarm. The next invocation opens all
+                // organisations, directories and targets again.
                 let _ = call.answer.send(Err(error)); // the runtime has gone away with its invocation
             }
         }
@@ -161,7 +163,8 @@ async fn run() -> anyhow::Result<()> {
 }
 
 /// Answers invocations until a secret or the list of organisations changes. After that, the caller
-/// must open everything again. `process_started` is the time at which AWS started this process.
+/// must open all organisations, directories and targets again. `process_started` is the time at
+/// which AWS started this process.
 async fn serve(
     config: &Arc<Config>,
     environment: &Environment,
@@ -303,8 +306,8 @@ impl Minute<'_> {
             "an organisation, directory or target is unavailable; the log has the reason"
         );
         Looked::note().put(service.store.as_ref(), &Looked(clock.now())).await?;
-        // After a failure of a task, every invocation fails, even if the task is not due yet. So
-        // the alarm stays on until the task succeeds.
+        // After a task has failed, every pass fails until the task succeeds, even a pass in which
+        // the task is not due. So the alarm stays on during this time.
         let before = self.driver.status().into_iter().filter_map(|task| Some((task.name, task.failure?)));
         // A failed update of a shared budget does not make the invocation fail. AWS might have
         // frozen the function during the update, and the next update follows soon.

@@ -48,7 +48,7 @@ async fn all(
             let mut rounds = Rounds::default();
             loop {
                 // Beadle opens the organisation again for every round. So no round uses an answer
-                // from the time before the latest writes.
+                // that GitHub gave before the latest writes.
                 let org = app.organisation(file).await?;
                 limit_organisation(&org, store, printer).await?;
                 if rounds.is_first() {

@@ -64,7 +64,8 @@ async fn decide(
     }
     // The operator might have taken a long time to answer, so the command reads the clock now.
     let now = Clock::system().now();
-    // `refusal` rejects a generation without a reason. So without a reason, the list is empty.
+    // If the operator gives no reason, `refusal` rejects every generation. In that case, the list
+    // of generations is empty.
     if let Some(reason) = reason {
         let approval = GenerationApproval { by, reason, at: now };
         code = code.max(approve_generations(store.as_ref(), &generations, &approval, printer).await);
@@ -98,8 +99,9 @@ fn refusal(
 }
 
 /// Approves the generations that the operator confirmed. Each generation comes with the name of its
-/// note. Returns the exit code. If the gate planned a generation again while the operator read, the
-/// approval of this generation fails. The function still approves the other generations.
+/// note. Returns the exit code. If the gate planned a generation again while the operator read the
+/// preview, the approval of this generation fails. The function still approves the other
+/// generations.
 async fn approve_generations(
     store: &dyn Store,
     generations: &[&(String, HeldGeneration)],

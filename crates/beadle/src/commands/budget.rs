@@ -30,8 +30,8 @@ pub(crate) async fn run(
         let mut processes = Vec::new();
         if let Some(store) = &store {
             let usages = ProcessUsage::note(&file.name, "").list(store.as_ref()).await?;
-            // The store keeps the report of a process longer if the process created content. The
-            // points in an old report are out of date, so the command leaves old reports out.
+            // If a process created content, the store keeps the report of this process after the
+            // points in the report are out of date. So the command leaves such old reports out.
             let window: Duration = file.budget.minute.into();
             let is_recent = |usage: &ProcessUsage| usage.at + window > clock.now();
             processes.extend(usages.into_iter().map(|(_, usage)| usage).filter(is_recent));

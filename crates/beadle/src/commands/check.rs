@@ -35,9 +35,9 @@ fn undeclared(policy: &Policy, org: &crate::config::OrgConfig) -> Vec<Problem> {
     unknown.map(problem).collect()
 }
 
-/// Returns the unread YAML files in the folder: the files that are not part of the policy. For
-/// example, Beadle does not read a layer if the name of its folder is misspelled. Without this
-/// check, nobody would notice the missing layer.
+/// Returns the YAML files in the folder that Beadle does not read, because they are not part of the
+/// policy. For example, Beadle does not read a layer if the name of its folder is misspelled.
+/// Without this check, nobody would notice the missing layer.
 fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
     let mut found = BTreeSet::new();
     let mut folders = vec![folder.to_owned()];
@@ -60,7 +60,7 @@ fn unread(folder: &Path, read: &BTreeMap<String, String>) -> Vec<String> {
 const OF_DEPLOYMENT: [&str; 3] = ["restrictedRepos", "configvalidators", "overridevalidators"];
 
 /// The names of the files with deployment settings of safe-settings. The files are beside the
-/// folder of the policy. In a repository for safe-settings, these files are often in the root
+/// folder of the policy. In a repository that safe-settings uses, the files are often in the root
 /// folder, and the policy is in a subfolder.
 const BESIDE: [&str; 2] = ["../deployment-settings.yml", "../deployment-settings.yaml"];
 

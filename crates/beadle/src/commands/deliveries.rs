@@ -92,8 +92,8 @@ async fn newest(
         let left = store.deliveries(after).await?;
         return Ok((rows, LeftOut::counted(left.len())));
     }
-    // A delivery can concern several of the keys, so Beadle counts after it has removed the
-    // duplicates.
+    // A delivery can concern several of the keys, so Beadle removes the duplicates before it counts
+    // the deliveries.
     let mut rows: Vec<DeliveryRow> = Vec::new();
     for key in keys.iter().map(ToString::to_string) {
         let listing = Listing { after: 0, since, key: Some(key), limit: limit.saturating_add(further) };

@@ -54,11 +54,12 @@ struct Step {
 struct Asking {
     /// The parts of the text about the policies.
     clauses: Vec<String>,
-    /// The policy in force during the write, if the journal has its entry.
+    /// The policy in force during the write, if the journal has an entry about this policy.
     policy: Option<KnownPolicy>,
     /// The earlier generation that first asked for the change.
     first_asked: Option<String>,
-    /// The policy of this generation, if the journal has its entry.
+    /// The policy of the generation in `first_asked`, if the journal has an entry about this
+    /// policy.
     first_policy: Option<KnownPolicy>,
     /// The path of the list that does not have a removed entry.
     absent_from: Option<String>,

@@ -236,8 +236,8 @@ impl Search<'_> {
         }
     }
 
-    /// Returns whether the command shows a story. `authored` are the policies of the author in
-    /// `--who`.
+    /// Returns whether the command shows a story. `authored` contains the policies that the author
+    /// in `--who` wrote.
     fn has(&self, story: &Story, authored: &AuthoredPolicies) -> bool {
         let risks = self.risks();
         let has_risk = || {

@@ -207,7 +207,8 @@ async fn caller() -> Option<String> {
     }
 }
 
-/// Returns `None`: this build has no AWS SDK, so its store cannot be a table.
+/// Returns `None`, because this build has no AWS SDK. Without the AWS SDK, the store cannot be a
+/// table.
 #[cfg(not(feature = "aws"))]
 #[expect(clippy::unused_async, reason = "with AWS' SDK it asks AWS")]
 async fn caller() -> Option<String> {

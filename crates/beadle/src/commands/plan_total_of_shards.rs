@@ -53,7 +53,7 @@ struct Planned {
 struct Total {
     /// The number of values to write, by risk. The guard counts values, not changes.
     risks: Risks,
-    /// For each risk, the number of values that Beadle must not write in this mode.
+    /// For each risk, the number of planned values that the mode does not allow Beadle to write.
     kept: Risks,
     /// For each risk, the number of values that Beadle only observes. An undo restored these
     /// values.

@@ -86,8 +86,8 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
             }
             signal = signals.next() => break Some(signal),
             request = next_request(&mut reload_signal, &mut requests) => (request, None),
-            // The file might contain changes, and no operator has asked the service to load them.
-            // So the service does not read the file.
+            // The configuration file might contain changes that no operator has asked the service
+            // to load. So the service does not read the file.
             () = installations_changed(&in_use, &pace, &clock) => (None, Some(Config::clone(&config))),
         };
         let is_of_installations = kept.is_some();
@@ -126,7 +126,7 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
         tracing::info!(signal, "stopping, waiting for runs in progress");
     }
     stop.cancel();
-    // A request that waits for a reload gets an answer now.
+    // When this receiver is dropped, the service answers the requests that still wait for a reload.
     drop(requests);
     tokio::select! {
         () = async { tokio::join!(listeners.wait(), in_use.stop()); } => tracing::info!("stopped"),

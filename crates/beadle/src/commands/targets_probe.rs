@@ -95,7 +95,7 @@ impl Probe<'_> {
         }
     }
 
-    /// Lists the groups that Okta pushes into the configured applications without Beadle.
+    /// Lists the groups that Okta itself pushes into the configured applications.
     async fn pushes(&mut self, okta: &Okta, apps: &[String]) {
         if apps.is_empty() {
             return self.unknown("groups that Okta pushes itself; set `push_apps`");

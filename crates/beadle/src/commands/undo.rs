@@ -47,10 +47,10 @@ struct UndoCommand<'a> {
 
 /// What the command did in an organisation.
 enum Went {
-    /// It only planned the undo, for the output as JSON. The preview names the changes that the guard
-    /// would hold.
+    /// The command only planned the undo, for the output as JSON. The preview names the changes
+    /// that the guard would hold.
     Planned(Box<WholePlan>, (String, GuardPreview)),
-    /// It wrote the undo.
+    /// The command wrote the undo.
     Wrote(Wrote),
     /// The operator declined the plan.
     Declined,

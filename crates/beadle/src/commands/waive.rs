@@ -28,7 +28,8 @@ pub(crate) async fn run(config: &Arc<Config>, args: &WaiveArgs, printer: &Printe
     })?;
     let file = config.orgs(Some(owner))?[0];
     let DecidedBy { name: by, reason } = decided_by(config, &args.decider, printer).await?;
-    // The owner is the person's name without the system user, because the journal has both.
+    // Without `--owner`, the owner is the name in `--as`. The journal also has the name of the
+    // system user.
     let owner = args.owner.clone().or_else(|| args.decider.person.clone());
     let waiver = Waiver {
         keys: meant_keys(&args.keys)?,

@@ -13,9 +13,9 @@ use super::mappings::mappings_alone;
 use super::{Config, OrgConfig, waiver_check};
 
 impl Config {
-    /// Returns the mappings of an organisation's policy. `beadle.toml` and the files of
-    /// `groups_from` must not contain the same mappings. The policy must not waive a key of
-    /// `never_waive`.
+    /// Returns the mappings of an organisation's policy. A mapping of the policy must not select
+    /// the same groups as a mapping in `beadle.toml` or in a file of `groups_from`. The policy must
+    /// not waive a key of `never_waive`.
     pub(crate) fn mappings_of_policy(
         &self,
         org: &OrgConfig,
@@ -41,8 +41,8 @@ impl Config {
             }
         }
         for mapping in &mut found {
-            // The policy of an organisation in mode `observe` does not pass the gate, so its
-            // mappings must not write.
+            // The gate does not check the policy of an organisation in mode `observe`. So the
+            // mappings of such a policy must not cause writes.
             mapping.mode = mapping.mode.min(org.mode);
         }
         Ok(found)

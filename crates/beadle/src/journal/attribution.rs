@@ -26,10 +26,11 @@ impl KnownPolicy {
 /// What Beadle knows about the policies behind a write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Attribution {
-    /// The policy that was in force during the write. `None` if the journal does not have its entry.
+    /// The policy that was in force during the write. `None` if the journal has no entry about this
+    /// policy.
     pub(crate) policy: Option<KnownPolicy>,
-    /// The earlier policy that first asked for the change. `None` if there is none, or if the journal
-    /// does not have its entry.
+    /// The earlier policy that first asked for the change. `None` if no earlier policy asked for
+    /// the change, or if the journal has no entry about the earlier policy.
     pub(crate) first: Option<KnownPolicy>,
     /// The lines that last declared the removed entries, by the names of the removed values.
     pub(crate) declared: BTreeMap<String, LastDeclared>,

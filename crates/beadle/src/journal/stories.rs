@@ -11,8 +11,9 @@ use super::approval::Approval;
 use super::backwards::Backwards;
 use super::story::Story;
 
-/// The maximum time between a write and the entry about the end of its run. If the run was killed,
-/// it has no such entry. The next entry about a run then belongs to another run with other causes.
+/// The maximum time between a write and the entry about the end of its run. A killed run has no
+/// entry about its end. In that case, the next entry about a run of the key belongs to a later run,
+/// and contains the causes of the later run.
 const RUN: Duration = Duration::from_secs(600);
 /// To find the result of a write, Beadle reads at most this number of later entries about the same
 /// key.

@@ -131,7 +131,7 @@ impl Troubles {
             after = last.seq;
             let before = all.place.clone();
             if since.is_some() {
-                // The first pass intentionally skips older entries.
+                // The first pass intentionally skips the entries that are older than `FIRST`.
                 all.place.after = first.seq.saturating_sub(1);
             }
             for entry in &entries {

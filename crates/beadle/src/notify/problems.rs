@@ -159,8 +159,9 @@ async fn parked_and_unreadable(
     count: u64,
 ) -> Result<Vec<Problem>, StoreError> {
     let mut looked_up = 0;
-    // Parked rows come first, so Beadle does not read the other rows of a long queue. An unreadable
-    // row stays in the queue, so sooner or later it is among the most urgent rows.
+    // The store lists parked rows first. So Beadle finds all of them without reading a long queue
+    // to its end. An unreadable row stays in the queue, so sooner or later the row is among the
+    // most urgent rows.
     let limit = u32::try_from(count).unwrap_or(u32::MAX).saturating_add(JUST_PARKED);
     let list = store.all_rows(limit).await?;
     let unreadable = list.unreadable_names().map(|name| unreadable(STORE, name, NO_WORK));

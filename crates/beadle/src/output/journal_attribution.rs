@@ -58,9 +58,9 @@ pub(crate) fn missing(change: &Change<()>, fields: &[Field]) -> Option<String> {
 /// Returns a text such as `the policy of the repository last declared `teams[core]` in settings.yml:9
 /// at 1a2b`.
 fn last_declared(fields: &[Field], attribution: &Attribution) -> Option<String> {
-    // The record does not show who removed the entry. If the repository lost the topic that the
-    // file selects, the file can still have the entry. It is also possible that a policy between
-    // two runs removed the entry.
+    // The record does not show who removed the entry. The file can still have the entry, for
+    // example if the file selects repositories by a topic, and the repository lost this topic. It
+    // is also possible that a policy between two runs removed the entry.
     let declared = fields.iter().filter_map(|field| attribution.declared.get(&field.name));
     let places: Vec<String> = declared
         .map(|declared| {

@@ -45,8 +45,8 @@ pub(crate) fn change(
 }
 
 /// Returns the lines of the policy that asked for a change, and the generation of the policy, such
-/// as `asked by settings.yml:7 at 3c9f0a1b2d4e`. The same line can have another content in another
-/// generation. If the text of a line is in `quotes`, this text follows the line. Returns `None` if
+/// as `asked by settings.yml:7 at 3c9f0a1b2d4e`. The content of a line can differ between two
+/// generations. If the text of a line is in `quotes`, this text follows the line. Returns `None` if
 /// no line asked for the change.
 pub(crate) fn asked_by<'a>(
     lines: impl IntoIterator<Item = &'a PolicyLocation>,
@@ -125,7 +125,7 @@ mod tests {
         serde_json::from_value(stored).unwrap()
     }
 
-    /// Returns the sentence of a change. Nothing is known about its policies.
+    /// Returns the sentence for a change whose policies are unknown.
     fn sentence(intended: &IntendedChange, end: WriteEnd<'_>) -> String {
         change(intended, end, (&Quotes::new(), &Attribution::default()))
     }

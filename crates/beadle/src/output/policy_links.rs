@@ -9,8 +9,7 @@ pub(crate) struct PolicyLinks {
     /// The address of GitHub's pages, such as `https://github.com`.
     pub(crate) web: String,
     pub(crate) origin: PolicyOrigin,
-    /// The same two values for the base of the policy: the address of GitHub's pages, and the
-    /// origin.
+    /// For the base of the policy, the address of GitHub's pages and the origin.
     pub(crate) base: Option<(String, PolicyOrigin)>,
 }
 

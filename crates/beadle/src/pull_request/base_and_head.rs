@@ -93,9 +93,9 @@ static TURNS: LazyLock<ParseTurns> = LazyLock::new(ParseTurns::default);
 
 /// Checks the files of all parts, and runs the tests of the organisation's own part. `key` is the
 /// key of the pull request. Each entry of `parts` contains three texts. The first text is the
-/// beginning of the part's paths in the policy. The other two are the name of the repository and
-/// the folder in the repository. `home` is the repository that contains the policy. The policy does
-/// not apply to this repository.
+/// beginning of the part's paths in the policy. The second text is the name of the repository, and
+/// the third text is the folder in the repository. `home` is the repository that contains the
+/// policy. The policy does not apply to this repository.
 pub(super) async fn parse(
     key: &str,
     parts: &[(&'static str, String, &str)],

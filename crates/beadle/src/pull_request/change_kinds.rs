@@ -89,7 +89,7 @@ mod tests {
         let mut shown = preview(&names, &changes);
         // Both repositories lose the same team, but with different permissions.
         shown.plans[1].1.changes[2].fields[0].before = json!("admin");
-        // The same team gets another permission in one repository.
+        // In one repository, the same team gets a different permission.
         shown.plans[1].1.changes[0].fields[0].after = json!("pull");
         let found = kinds(&shown.plans);
         assert_eq!(found[0].names, ["acme/a", "acme/b"]);

@@ -410,8 +410,9 @@ impl PolicyCheck {
             None => None,
         };
         findings.is_base_invalid = before.is_none();
-        // If the base has the files of the policy in force, the base is the policy in force, even
-        // if the commit of the base is a later one.
+        // If the base has the same files as the policy in force, the check compares the head with
+        // the policy in force. The commit of the base can be later than the commit of the policy in
+        // force.
         let before = before.map(|parsed| parsed.policy).filter(|policy| policy.sources != current.sources);
         let before = before.map_or_else(|| current.clone(), Arc::new);
         let (opened, state) =

@@ -178,8 +178,8 @@ impl Findings {
     }
 
     /// Removes the findings about the organisation's own policy, if the members of another
-    /// organisation can read the findings. `own` contains the files of the organisation's own
-    /// policy. The removed errors still make the check fail.
+    /// organisation can read the findings. `own` contains the paths of the files of the
+    /// organisation's own policy. The errors that this function removes still make the check fail.
     pub(super) fn hide_own(&mut self, own: &[&str]) {
         let folders = &self.folders;
         let names_own = |text: &str| own.iter().any(|file| text.contains(file));

@@ -10,7 +10,7 @@ use super::findings::{Previewed, parts};
 use crate::app::policy::group_changes_between_versions::ChangedGroups;
 use crate::output::markdown::{Page, Piece};
 
-/// The maximum length of the section, in bytes. The rest of the text is for the changes of
+/// The maximum length of the section, in bytes. The text also needs room for the changes of
 /// repositories.
 const MOST: usize = 15_000;
 /// The maximum number of unknown parts.
@@ -35,7 +35,8 @@ struct GroupChanges<'a> {
     risks: Risks,
     joins: Vec<&'a str>,
     leaves: Vec<&'a str>,
-    /// The other changes of the group, such as `rename`, each with its name or value.
+    /// The changes that are not changes of members, such as `rename`. Each change has its name or
+    /// value.
     others: Vec<(&'a str, &'a str)>,
     /// The reasons why changes need an approval.
     stops: Vec<&'a str>,

@@ -70,8 +70,9 @@ fn approving<'a>(reviews: &'a [Review], shown: &ShownPlan, author: Option<u64>) 
     last.into_values().filter(approves).collect()
 }
 
-/// Stores the plan that the check of a commit shows from now on. If `digest` is `None`, no review
-/// is valid, because a reviewer sees only the last check.
+/// Stores the plan that the check of a commit shows from now on. If `digest` is `None`, the last
+/// check did not show the whole plan. In that case, no review is valid, because a reviewer sees
+/// only the last check.
 async fn remember(
     note: &Note<ShownPlan>,
     store: &dyn Store,

@@ -1,5 +1,5 @@
-//! Finishes interrupted deliveries. A process stored such a delivery in the inbox, but ended before
-//! it marked the keys of the delivery as due.
+//! Finishes interrupted deliveries. A delivery is interrupted if a process stored the delivery in
+//! the inbox, but ended before it marked the keys of the delivery as due.
 
 use std::sync::Arc;
 use std::time::Duration;

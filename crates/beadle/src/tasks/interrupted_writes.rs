@@ -1,5 +1,5 @@
-//! Marks the keys of interrupted writes. The process of such a write ended before the vendor
-//! answered. The mark makes Beadle read the present state of the key again.
+//! Marks the keys of interrupted writes. A write is interrupted if its process ended before the
+//! vendor answered. The mark makes Beadle read the present state of the key again.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -65,8 +65,8 @@ impl BackgroundTask for PolicyReload {
             tracing::warn!(organisation, %failure, "keys affected by the policy of another process not due, retrying");
         }
         service.follow_mappings(organisation).await?;
-        // When a generation came into force, this step might have been missed: the process might
-        // have ended, or the store might have failed.
+        // Beadle might have missed this step when a generation came into force, for example because
+        // the process ended or the store failed.
         follow_with_checks(service, organisation).await;
         let current = org.policy.current().generation.clone();
         if organisation.file.policy.repository().is_some() {

@@ -30,7 +30,7 @@ pub(super) struct TargetProbe {
     has_revived: AtomicBool,
     /// The last failed attempt to plan the target for the gate.
     wait: Mutex<Option<PlanningBackoff>>,
-    /// The generation of the mappings in this process's last plan of the held target.
+    /// The generation of the mappings that this process used when it last planned the held target.
     planned: Mutex<Option<String>>,
 }
 

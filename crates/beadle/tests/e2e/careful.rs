@@ -209,8 +209,8 @@ async fn a_file_belongs_to_its_first_repository() {
     );
     world.beadle(&["apply", "--yes"]).await.expect(0);
     let vault = world.repository("vault");
-    // After the rename, the file has another name than the repository. Beadle removes nothing and
-    // exposes nothing.
+    // After the rename, the name of the file differs from the name of the repository. Beadle
+    // removes nothing and exposes nothing.
     world.patch(json!({ "vault": null, "vault2": vault }), false).await;
     let renamed = world.beadle(&["plan"]).await.expect(2);
     assert!(

@@ -17,8 +17,8 @@ branches:
 ";
 const CREATE: &str = "repository: { force_create: true, auto_init: true }\n";
 
-/// The points at which the process kills itself. The number says how many times the process passes
-/// the point before it ends there.
+/// The points at which the process kills itself. The number is the number of times that the process
+/// passes the point before the process ends at this point.
 const POINTS: &[(&str, u32)] = &[
     ("before-creation", 0),
     ("after-creation", 0),

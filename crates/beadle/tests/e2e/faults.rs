@@ -143,8 +143,8 @@ async fn a_sweep_stops_at_the_reserve_and_an_event_uses_it() {
     let serving = world.serve().await;
     world.connect();
     let started = Instant::now();
-    // This loop ends when the service stops making calls. The rest of the sweep then waits an hour
-    // for the reset.
+    // This loop ends when the service stops making calls. The sweep then waits an hour for the
+    // reset before it continues.
     let (state, mended) = loop {
         let before = world.sim.calls().len();
         tokio::time::sleep(Duration::from_secs(3)).await;

@@ -82,7 +82,7 @@ async fn a_merge_is_in_force_without_a_restart_and_the_journal_names_its_author(
     world.beadle(&["tasks", "run", "policy of acme"]).await.expect(0);
     assert_eq!(policies(&world).await.len(), 2);
     assert_ne!(world.repository("admin")["head_commit"], json!(head));
-    // A line of an earlier generation still leads to its own commit.
+    // The link to a line of an earlier generation still leads to the commit of that generation.
     merge(&world, json!({ SETTINGS: wiki(false) }), "ann", "Turn wikis off").await;
     world.until("widgets", "the last policy", |found| found["has_wiki"] == json!(false)).await;
     world.until_idle().await;

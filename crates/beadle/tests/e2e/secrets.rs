@@ -67,8 +67,9 @@ const COMMANDS: &[&[&str]] = &[
     &["store", "copy", "beadle.db", "copy.db"],
     &["self", "check"],
 ];
-/// The commands that are not in the list. The test itself starts the service. The setup does not
-/// read the secrets of a policy. This build does not contain the other commands.
+/// The commands that are not in [`COMMANDS`]. The test itself starts the service. The setup does
+/// not read the secrets of a policy. This build does not contain the remaining commands of this
+/// list.
 const NOT_LISTED: &[&str] = &["serve", "init", "demo", "sim", "aws doctor"];
 
 /// Searches a folder and all folders below it. Returns the files that contain a text.

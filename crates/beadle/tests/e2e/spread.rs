@@ -42,8 +42,8 @@ async fn a_sweep_does_not_read_again_what_only_rest_shows_and_an_event_does() {
     world.connect();
     let serving = world.serve().await;
     world.until_swept(&serving).await;
-    // If something other than the first sweep made the repository due, only the next sweep records
-    // reads.
+    // If something other than the first sweep made the repository due, only the second sweep
+    // records its reads.
     until_next_sweep(&world, &serving).await;
     let reads = || world.sim.calls_that(|call| call["path"] == "/repos/acme/shop/autolinks").len();
     let first = reads();

@@ -243,7 +243,8 @@ fn fill(store: &Connection, now: i64) {
     ] {
         let key = format!("repository:acme:{id}");
         let field = json!({ "name": "permission", "before": "push", "after": null, "asked": null, "risk": "removes" });
-        // The service does not delete the hold of an undo when it begins to use its policy.
+        // The service does not delete the hold of an undo when the service begins to use its
+        // policy.
         let mut hold = json!({
             "digest": format!("d{id}"), "key": key, "subject": format!("acme/r{id}"), "since": 1,
             "why": "guard limit reached", "contested": contested, "generation": "undo of 1",

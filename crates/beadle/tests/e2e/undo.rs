@@ -214,7 +214,7 @@ const SETTINGS: &str = ".github/settings.yml";
 /// The repositories that have to lose a team.
 const NAMES: [&str; 4] = ["r0", "r1", "r2", "r3"];
 
-/// Merges another policy into the repository of the policy.
+/// Merges a new policy into the repository that contains the policy.
 async fn merge(world: &World, policy: &str, author: &str, message: &str) {
     let commit = json!({ "author": author, "message": message });
     let admin = json!({ "contents": { SETTINGS: policy }, "commit": commit });
@@ -311,7 +311,7 @@ async fn an_approved_change_is_undone_with_the_policy_that_first_asked_for_it() 
     assert!(wrong.err.contains("did you mean `repository.has_wiki`?"), "{}", wrong.err);
     assert!(have(false, &without), "a plan writes nothing");
 
-    // The undo of the second policy leaves the removals alone, and says so.
+    // The undo of the second policy does not restore the removed teams, and reports this.
     let undone = world.beadle(&["undo", &of_bob, "--yes"]).await.expect(0);
     assert!(have(true, &without), "{}", undone.out);
     for part in [

@@ -46,7 +46,7 @@ pub(crate) struct World {
     /// Lines before `[[org]]`.
     pub(crate) lines: String,
     pub(crate) mode: &'static str,
-    /// The value of `policy`, in TOML.
+    /// The value of the configuration key `policy`, in TOML.
     pub(crate) source: String,
     /// True if the test compares all calls with GitHub's description. Some tests make invalid calls
     /// on purpose.

@@ -73,8 +73,8 @@ async fn list(config: &Config, from: &InstallationsFile, clock: &Clock) -> anyho
 }
 
 /// Returns the name in an organisation's `[[org]]` if this name differs from the login only in
-/// upper and lower case. If Beadle accepted the organisation from `[installations]` earlier, its
-/// stored state belongs to the login.
+/// upper and lower case. If Beadle accepted the organisation from `[installations]` earlier, the
+/// store contains the state of the organisation under its login.
 fn spelled_otherwise<'a>(file: &'a File, login: &str) -> Option<&'a str> {
     let is_its = |name: &str| name.eq_ignore_ascii_case(login) && name != login;
     file.org.iter().filter(|org| !org.is_taken_in).map(|org| org.name.as_str()).find(|name| is_its(name))

@@ -119,8 +119,8 @@ fn website(api: &str) -> anyhow::Result<String> {
     if let Some(server) = text.strip_suffix("/api/v3") {
         return Ok(server.to_owned());
     }
-    // Without the path, a server answers with its website, and the setup would fail at a later
-    // step. A server without TLS is a simulator, so it needs no path.
+    // Without the path `/api/v3`, a server answers with its website, and the setup would fail at a
+    // later step. A server without TLS is a simulator, so it needs no path.
     if url.scheme() == "https" && !text.starts_with("https://api.") {
         bail!(
             "`--api {text}` is not the address of GitHub's REST API\n\

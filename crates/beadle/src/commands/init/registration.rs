@@ -61,7 +61,7 @@ pub(super) async fn register(
     printer.line(format!("Open this page in a browser, signed in to GitHub as an owner of {}:", answers.org));
     printer.line(format!("  http://{address}/"));
     let registered = exchange(&client, &answers.org, &mut codes, &mut signals, (save, printer)).await;
-    // Browsers that still wait get an answer now.
+    // When this receiver is dropped, the local page answers the browsers that still wait.
     drop(codes);
     stop.cancel();
     serving.await?;

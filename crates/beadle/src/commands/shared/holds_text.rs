@@ -190,8 +190,9 @@ fn approval(group: &HoldGroup) -> Option<String> {
 }
 
 /// Returns the command that approves a group, and the command that shows each of its changes. A
-/// preview leaves out the first command. If the group has only one change, the output already shows
-/// this change, so the second command is left out.
+/// preview leaves out the command that approves the group. If the group has only one change, the
+/// output already shows this change, so the result does not contain the command that shows each
+/// change.
 fn commands(group: &HoldGroup, shows_approval: bool) -> Option<String> {
     let code = &group.code;
     let is_single = group.holds.len() == 1;

@@ -104,8 +104,8 @@ pub(super) struct InstanceStatus {
     pub(super) next_sweep: Option<Time>,
     /// True if the next sweep should have begun some time ago.
     pub(super) overdue: bool,
-    /// The time of GitHub's oldest answer among those that the last sweeps compared with the
-    /// policy. `None` if no sweep of a service recorded its reads.
+    /// The time of the oldest answer from GitHub that the last sweeps compared with the policy.
+    /// `None` if no sweep of a service recorded its reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) oldest_read: Option<Time>,
     /// The reason why Beadle writes nothing to a target.
@@ -118,8 +118,8 @@ pub(super) struct InstanceStatus {
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct KeyCounts {
     /// For each kind of problem, the number of repositories or groups with this problem. A
-    /// repository with several problems counts for each of them. If a kind has no problem, it has
-    /// no entry.
+    /// repository with several problems counts for each of them. The map has no entry for a kind of
+    /// problem that no repository or group has.
     pub(super) counts: BTreeMap<KeyCondition, usize>,
     /// The number of repositories or groups with at least one problem. Each of them counts once.
     #[serde(skip_serializing_if = "is_zero")]
@@ -127,8 +127,7 @@ pub(super) struct KeyCounts {
     /// The problems of the organisation itself. `counts` does not contain them.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) organisation: BTreeSet<KeyCondition>,
-    /// The number of other parked keys, such as the key of a pull request. `counts` does not
-    /// contain them.
+    /// The number of parked keys that `counts` does not contain, such as the key of a pull request.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) other_parked: usize,
 }
@@ -167,7 +166,7 @@ pub(super) struct Problem {
     /// holds` shows the same text. `None` for any other problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) held_because: Option<String>,
-    /// The time at which the problem began at the first affected repository or group.
+    /// The earliest time at which the problem began for one of the repositories or groups.
     pub(super) since: Time,
     pub(super) count: usize,
     /// The names, sorted.

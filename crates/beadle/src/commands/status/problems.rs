@@ -70,7 +70,7 @@ impl HeldAs {
 /// problem began.
 struct Members {
     since: Time,
-    /// The cause at the first member.
+    /// The cause, as a text about the first key that was added.
     cause: KeyText,
     /// The reason of the oldest held change.
     held_because: Option<KeyText>,

@@ -294,8 +294,8 @@ async fn pauses(store: &dyn Store, now: Time) -> anyhow::Result<Vec<PauseInForce
     Ok(found)
 }
 
-/// Returns an organisation's waivers in force. `stored` are the waivers of `beadle waive`. The
-/// other waivers come from the most recent policy that the service used.
+/// Returns an organisation's waivers in force. `stored` contains the waivers of `beadle waive`. The
+/// function adds the waivers of the most recent policy that the service used.
 async fn waivers(
     store: &dyn Store,
     file: &OrgConfig,

@@ -33,7 +33,7 @@ pub(crate) struct Deployment {
     pub(crate) github: World,
     pub(crate) directory: Directory,
     pub(crate) moto: Moto,
-    /// The table without a proxy.
+    /// A connection to the table that does not use a proxy.
     pub(crate) table: DynamoStore,
     pub(crate) lambdas: Arc<Lambdas>,
     pub(crate) gateway: Gateway,

@@ -103,8 +103,8 @@ async fn a_token_without_its_scope_removes_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_tenant_of_the_directory_removes_nobody() {
     let mut world = settled().await;
-    // The configuration now contains another directory. This directory does not know these groups.
-    // But a mapping selects one of its own groups by name.
+    // The configuration now contains a different directory, which does not know the groups of the
+    // first directory. But the mapping selects a group of the new directory by its name.
     let any = ([127, 0, 0, 1], 0).into();
     let groups = json!({ "00gx": { "profile": { "name": "AWS_Ops" }, "members": {} } });
     let settings = okta::Settings { state: Some(json!({ "groups": groups })), ..okta::Settings::default() };

@@ -92,9 +92,9 @@ async fn accounts_are_deactivated_one_by_one_after_their_removal_is_confirmed() 
     world.okta.patch(&status(0..3, "DEPROVISIONED"));
     world.beadle(&["sweep"]).await.expect(0);
     assert_eq!((world.members("Ops").unwrap().len(), count_active(&world)), (37, 37));
-    // 30 further removals would need an approval. But Okta confirms each of these removals, and the
-    // guard allows 20 confirmed removals in a day. 3 people have left already, so 17 people leave
-    // now.
+    // Without a confirmation, the next 30 removals would need an approval. But Okta confirms each
+    // of these removals, and the guard allows 20 confirmed removals in a day. Beadle has already
+    // removed 3 people, so it removes 17 of the 30 people.
     world.okta.patch(&status(3..33, "DEPROVISIONED"));
     let swept = world.beadle(&["sweep"]).await.expect(2);
     assert!(swept.out.contains("members would leave"), "{}", swept.out);

@@ -211,8 +211,8 @@ async fn a_dialect_that_does_not_match_the_server_is_refused() {
     assert!(server.members("Ops").await.is_none());
 }
 
-/// The differences between AWS and the RFC: check, resource, message and reason. The simulation
-/// copies AWS.
+/// The differences between AWS and the RFC. Each entry has a check, a resource, a message and a
+/// reason. The simulation copies AWS.
 const DEPARTURES: &[(&str, Option<&str>, &str, &str)] = &[
     (
         "service_provider_config_endpoint_methods",

@@ -162,7 +162,7 @@ async fn a_person_without_an_account_is_reported_and_removes_nobody() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of([0, 1, 2, 3, 6]) } });
     let teams = json!({ "ops": { "id": 900, "members": hold([0, 1, 2, 3, 4, 5]) } });
     let mut acme = acme(6, &teams);
-    // Beadle does not know who uses the login octo5. It might be the missing person. octo4 belongs
+    // Beadle does not know who uses the login octo5. The missing person might use it. octo4 belongs
     // to another person.
     acme["org"]["identities"].as_object_mut().unwrap().remove(&login(5));
     let mut world = World::of_teams(directory(8, &groups), acme).await;
@@ -338,7 +338,7 @@ async fn a_team_whose_creation_was_interrupted_is_found_by_its_description() {
     let world = World::of_teams(directory(5, &groups), acme(5, &json!({ "ops": made }))).await;
     world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await.expect(0);
     assert_eq!(world.team("ops"), Some(hold(0..3)));
-    // The team has the same name, but it belongs to somebody else.
+    // The team has the name of the group, but Beadle did not create the team.
     let state = json!({ "ops": { "id": 900, "name": "Ops", "description": "Ours" } });
     let world = World::of_teams(directory(5, &groups), acme(5, &state)).await;
     let applied = world.beadle(&["apply", "--yes", "--group", "AWS_Ops"]).await;
@@ -452,7 +452,7 @@ async fn teams_of_the_policy_have_the_members_that_its_file_names() {
         (&docs["parent"], &docs["privacy"], &docs["notification_setting"]),
         (&json!("ops"), &json!("closed"), &json!("notifications_disabled"))
     );
-    // A change of the file renames the same team.
+    // If the name of a team changes in the file, Beadle renames the existing team.
     write("teams:\n  - { name: Operations, previously: [Ops], members: [octo0, octo1] }\n");
     world.read_policy().await;
     world.until_team("operations", &hold([0, 1])).await;

@@ -42,7 +42,7 @@ pub(crate) struct World {
     pub(crate) teams: String,
     /// Further lines of the organisation that the teams belong to.
     pub(crate) org_lines: String,
-    /// The value of `policy` of this organisation, in TOML.
+    /// The value of the organisation's configuration key `policy`, in TOML.
     pub(crate) source: String,
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn login(n: usize) -> String {
     format!("p{n}@acme.example")
 }
 
-/// Returns the same people as accounts of a target.
+/// Returns the accounts that the people of [`people`] have at a target.
 pub(crate) fn accounts(count: usize) -> Value {
     let mut users = json!({});
     for n in 0..count {

@@ -23,7 +23,7 @@ const DRIFTING: usize = 16;
 /// these teams.
 const GUARDED: usize = 12;
 const REMOVES: usize = 5;
-/// The time that one process has no connection. This time is longer than every lease.
+/// The duration for which one process has no connection. The duration is longer than every lease.
 const PARTITION: Duration = Duration::from_secs(20);
 /// The maximum time until a process accepts a delivery.
 const PATIENCE: Duration = Duration::from_secs(240);

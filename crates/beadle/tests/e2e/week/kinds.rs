@@ -13,7 +13,7 @@ use super::setup::{LAYER, account, group, name, target_group};
 pub(super) enum Kind {
     /// A push to a repository that contains no policy.
     Push,
-    /// Another event that makes no key due.
+    /// An event of a different kind that makes no key due.
     Other,
     /// Somebody creates a repository.
     Created,

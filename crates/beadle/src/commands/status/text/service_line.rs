@@ -9,8 +9,8 @@ use super::{label, reason};
 use crate::commands::ago;
 use crate::output::printer::{Printer, Tone};
 
-/// If the service loaded its configuration later than this time after its start, the line shows
-/// when the service loaded it.
+/// If the service loaded its configuration more than this time after the start of the service, the
+/// line shows the time of the load.
 const STARTING: Duration = Duration::from_secs(60);
 
 /// Returns the line of the service.
@@ -28,7 +28,7 @@ pub(super) fn service(status: &Status, printer: &Printer) -> String {
 }
 
 /// Returns when the service started, when it last loaded its configuration, and its version. Leaves
-/// out a load that belongs to the start.
+/// out the time of the load if the load was part of the start.
 fn running(status: &Status) -> String {
     let ServiceStatus { version, started, configured, .. } = &status.service;
     let since = started.map(|at| format!(" since {}", ago(at, status.at))).unwrap_or_default();

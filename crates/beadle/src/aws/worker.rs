@@ -44,7 +44,7 @@ use beadle_config::StoreLocation;
 const FRESH: Duration = Duration::from_secs(900);
 const MISSING: Duration = Duration::from_secs(30);
 /// The maximum time that a key waits for its organisation or directory to open, as a multiple of
-/// the lease of a key. Each wait costs one message.
+/// the configured lease. Each wait costs one message.
 const NOT_OPEN: u32 = 5;
 /// The first wait is the longest wait divided by this number. So a short failure, such as a
 /// conflict in the table, does not delay a key for minutes.
@@ -65,8 +65,8 @@ const PROBING: Duration = Duration::from_secs(30);
 /// The time between two updates of the shared budgets.
 const SHARING: Duration = Duration::from_secs(1);
 
-/// The time of the last pass in which no step failed. The result of the background tasks does not
-/// matter. `beadle aws doctor` reads this time.
+/// The time of the last pass in which no step failed. A failed background task is not a failed
+/// step. `beadle aws doctor` reads this time.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Looked(pub(crate) Time);
@@ -217,8 +217,8 @@ async fn serve(
             calls.next = Some(call);
             return Ok(());
         }
-        // The function reads the secrets before the work. After the answer, AWS can freeze the
-        // function, even while a request is in progress.
+        // The function reads the secrets before it works on the messages, not after it. After the
+        // answer, AWS can freeze the function, even while a request is in progress.
         if clock.now() >= fresh_until {
             fresh_until = clock.now() + fresh();
             if config.fetch_vendor_secrets().await {

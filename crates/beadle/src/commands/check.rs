@@ -64,10 +64,11 @@ const OF_DEPLOYMENT: [&str; 3] = ["restrictedRepos", "configvalidators", "overri
 /// folder, and the policy is in a subfolder.
 const BESIDE: [&str; 2] = ["../deployment-settings.yml", "../deployment-settings.yaml"];
 
-/// Returns warnings about unread files with the deployment settings of safe-settings. Adds the
-/// texts of these files to `sources`. Such a file can have any name and place, because
-/// safe-settings reads it from the path in `DEPLOYMENT_CONFIG_FILE`. If Beadle does not read the
-/// file, Beadle changes repositories that safe-settings does not change.
+/// Returns warnings about files that contain deployment settings of safe-settings, if Beadle does
+/// not read these files. Adds the texts of these files to `sources`. The file with the deployment
+/// settings can have any name and place, because safe-settings reads it from the path in
+/// `DEPLOYMENT_CONFIG_FILE`. If Beadle does not read the file, Beadle changes repositories that
+/// safe-settings does not change.
 fn misnamed(folder: &Path, unread: &[String], sources: &mut BTreeMap<String, String>) -> Vec<Problem> {
     let is_read = |file: &String| file.starts_with("deployment-settings.");
     if sources.keys().any(is_read) {

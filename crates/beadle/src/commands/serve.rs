@@ -1,4 +1,4 @@
-//! `beadle serve`: the listeners, the worker and the background tasks.
+//! `beadle serve`: runs the listeners, the worker and the background tasks.
 
 mod configured_service;
 mod installation_reload_limit;

@@ -1,5 +1,5 @@
-//! `beadle sweep`: plans and writes the repositories of a shard and all groups. It does not ask for
-//! confirmation.
+//! `beadle sweep`: plans and writes all groups, and the repositories of a shard. The command does
+//! not ask for confirmation.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -401,9 +401,9 @@ fn hold_of((key, plan): (&Key, &Plan<()>), change: &Change<()>, now: Time) -> Ho
     }
 }
 
-/// Stores a hold that has no decision yet, and then the decision about it. If the guard already
-/// holds the change, the decision is about the stored hold. An approval does not end a rejection.
-/// Returns the stored hold.
+/// Stores a hold without a decision, and then stores the decision about this hold. If the guard
+/// already holds the change, the decision is about the stored hold. An approval does not end a
+/// rejection. Returns the stored hold.
 async fn approve_hold(
     store: &dyn Store,
     limits: &Limits,

@@ -140,8 +140,8 @@ pub(crate) async fn run(config: &Arc<Config>, args: &UndoArgs, printer: &Printer
     Ok(tally.code_with(selected.left.len() + left))
 }
 
-/// Returns the words that name the writes. Replaces [`LAST_SWEEP`] with the number of the newest
-/// sweep.
+/// Returns the words of the command line that select the writes. Replaces [`LAST_SWEEP`] with the
+/// number of the newest sweep.
 async fn words(
     app: &App,
     store: &dyn Store,

@@ -11,9 +11,9 @@ use beadle_repositories::policy::WaiverRules;
 use beadle_repositories::{DispatchRule, Modes};
 use beadle_scim::{Attribute, Dialect, Members, Paging, Removal};
 
-/// A type of the configuration file that has an equal type in a reconciler.
+/// A type of the configuration file that has a corresponding type in a reconciler.
 pub(super) trait Choice {
-    /// The equal type in the reconciler.
+    /// The corresponding type in the reconciler.
     type Domain;
 
     /// Converts the value to the reconciler's type.

@@ -72,7 +72,7 @@ pub(crate) async fn send(
 }
 
 /// Returns whether the receiver refuses the content of the message. In that case, the receiver
-/// might accept a message with other content.
+/// might accept a message with different content.
 fn refuses_content(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 413 | 422)
 }

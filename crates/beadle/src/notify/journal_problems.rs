@@ -1,6 +1,6 @@
 //! Follows the journal. Stores the unknown parts, the contested changes and the reverted changes of
-//! each key. Beadle reports a problem only after some time. The states of the keys and the holds do
-//! not show for how long a problem has existed.
+//! each key. Beadle reports a problem only after some time. Neither the states of the keys nor the
+//! holds show for how long a problem has existed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,8 +26,8 @@ const CONTESTED: Duration = Duration::from_secs(2 * 3600);
 const REVERTED: Duration = Duration::from_secs(24 * 3600);
 /// The maximum number of reverted changes that Beadle stores for one key.
 const REMEMBERED: usize = 20;
-/// The maximum age of the entries that the first pass reads. The same limit applies to the first
-/// pass after a long interruption.
+/// The maximum age of the entries that the first pass reads. This maximum age also applies to the
+/// first pass after a long interruption.
 const FIRST: Duration = Duration::from_secs(24 * 3600);
 /// The number of journal entries that one call reads, and the maximum number of calls in a pass.
 const PAGE: u32 = 1000;

@@ -18,7 +18,7 @@ use crate::notify::credential_problems;
 use crate::notify::journal_problems::Place;
 use crate::notify::problem::{FAILING, problem};
 
-/// The maximum delay of a sweep. If a sweep is later, Beadle reports a problem.
+/// The maximum delay of a sweep. If the delay is longer, Beadle reports a problem.
 const LATE: Duration = Duration::from_secs(3600);
 /// The number of keys that Beadle lists in addition to the counted keys. The additional keys are
 /// necessary because more keys might become parked after the count. Also, the row of another key
@@ -33,8 +33,8 @@ const KNOWN: usize = 10_000;
 /// The name of the background task that reads the mappings. The problems of this task belong to no
 /// instance.
 const MAPPINGS: &str = "mappings";
-/// The instance in the problem of an unreadable held change or row. Beadle does not know to which
-/// organisation or target such data belongs.
+/// The instance that a problem has if Beadle cannot read a held change or a row of the queue.
+/// Beadle does not know to which organisation or target the unreadable data belongs.
 const STORE: &str = "store";
 /// The effect of an unreadable held change.
 const NO_DECISION: &str = "Beadle parks the repository or group of the change, and writes nothing to it. Until Beadle \

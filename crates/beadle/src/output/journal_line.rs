@@ -25,9 +25,9 @@ pub(crate) fn is_shown(story: &Story) -> bool {
     }
 }
 
-/// Returns the line for a story. `organisations` are the configured organisations. Only the line
-/// about a sweep of such an organisation has the number of the sweep and the command that undoes
-/// the writes of the sweep.
+/// Returns the line for a story. `organisations` contains the configured organisations. If a sweep
+/// was for one of them, its line has the number of the sweep, and the command that undoes the
+/// writes of the sweep.
 pub(crate) fn line(story: &Story, organisations: &[String], printer: &Printer) -> String {
     let entry = &story.entry;
     let name = match entry.begun_sweep() {
@@ -132,7 +132,7 @@ pub(crate) fn operator(action: &OperatorAction) -> String {
         }
         OperatorAction::EndedUndo { ended_undo, by, reason } => {
             let count = counted(*ended_undo, "repository", "repositories");
-            // The sentence already contains a colon.
+            // The sentence already contains a colon, so the reason is in parentheses.
             let because = reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
             format!("{by} ended the undo of values of {count}: the policy applies to them again{because}")
         }

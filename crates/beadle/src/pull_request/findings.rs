@@ -217,7 +217,7 @@ impl Findings {
         }
     }
 
-    /// Returns the findings in the repository of the pull request as annotations.
+    /// Returns the findings about files in the repository of the pull request, as annotations.
     pub(super) fn annotations(&self) -> Vec<Annotation> {
         let annotation = |problem: &Problem| {
             let path = self.folders.path(&problem.asked.file)?;

@@ -119,7 +119,7 @@ mod tests {
         // If a check used the policy in force, the pull requests do not become due again.
         follow_again(store, "acme", "g2").await.unwrap();
         assert_eq!(marks("g2").await, 2);
-        // Another check began before this policy came into force.
+        // A check that began with the generation `g1` ended after `g2` came into force.
         follow_again(store, "acme", "g1").await.unwrap();
         assert_eq!((marks("g2").await, marks("g2").await), (3, 3));
     }

@@ -441,7 +441,7 @@ mod tests {
         assert_eq!((all.len(), all[0].number), (MOST, 3));
         CheckedPull::forget(&key(3), store).await.unwrap();
         assert_eq!(CheckedPull::all(store).await.unwrap()[0].number, 202);
-        // Many pull requests from forks do not displace the other results.
+        // Many pull requests from forks do not displace the results of the other pull requests.
         for number in 1_000..1_005 {
             let found = found(true);
             let of_fork = CheckedPull::new(&key(number), ("acme/admin#7", number), &found, Time(9_000));

@@ -22,7 +22,8 @@ pub(crate) struct NamesOfKind {
     pub(crate) more: usize,
 }
 
-/// The names for each kind of change, and for the drift, in one result of a check.
+/// The names of the repositories in one result of a check: the names for each kind of change, and
+/// the names for the drift.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RepositoryNames {
     /// The checked commit.

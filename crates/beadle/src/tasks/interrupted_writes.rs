@@ -44,7 +44,7 @@ pub(crate) async fn recover_interrupted_writes(
 }
 
 /// The age of an interrupted write. No write takes this long. So if an intent of this age has no
-/// result, its process has ended.
+/// result, the process that stored the intent has ended.
 const ENDED: Duration = Duration::from_secs(1200);
 
 /// The task for a store that several processes use. If the store is a file, `beadle serve` recovers

@@ -1,6 +1,5 @@
-//! Tests repositories that Beadle creates. Beadle creates exactly one repository for each file.
-//! This is true even if the process ends at any point. A repository is never public before it is
-//! protected.
+//! Tests repositories that Beadle creates. Beadle creates exactly one repository for each file,
+//! even if the process ends at any point. A repository is never public before it is protected.
 
 use std::time::Duration;
 

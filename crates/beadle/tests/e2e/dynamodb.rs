@@ -97,8 +97,8 @@ async fn a_state_moves_from_a_file_to_a_table_and_back() {
             assert_eq!(lines(&after), lines(before), "{place}: {args:?}");
         }
     }
-    // Beadle copies neither into a store that already contains a state nor into a table of another
-    // program.
+    // Beadle refuses to copy into a store that already contains a state, and into a table of
+    // another program.
     let again = Ran::of(command(&moto, &world), &["store", "copy", file, &table]).await.expect(1);
     assert!(again.err.contains("copy into an empty store"), "{}", again.err);
     let body = json!({

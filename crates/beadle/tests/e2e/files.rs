@@ -1,4 +1,4 @@
-//! Tests how Beadle changes files. Beadle opens a pull request for such a change.
+//! Tests how Beadle changes files. Beadle opens a pull request to change a file.
 
 use serde_json::{Value, json};
 

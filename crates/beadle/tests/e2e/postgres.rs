@@ -99,7 +99,7 @@ async fn a_state_moves_from_a_file_to_a_database_and_back() {
     assert!(none.err.contains("does not exist"), "{}", none.err);
 }
 
-/// Starts another service with the same configuration and other ports.
+/// Starts another service with the same configuration, but with different ports.
 async fn another(url: &str, world: &World) -> Serving {
     let ports = [(); 2].map(|()| beadle_emulate::free_port());
     let mut text = std::fs::read_to_string(world.config()).unwrap();

@@ -1,5 +1,5 @@
-//! Tests reports about a given time. Such a report shows the records of the service until this
-//! time, including records from before a restart.
+//! Tests reports about a given time. A report about a given time shows the records that the service
+//! made until this time, including records from before a restart.
 
 use std::time::Duration;
 

@@ -146,7 +146,7 @@ async fn a_higher_rank_wins_and_a_conflict_of_equal_ranks_names_both_lines() {
         "{}",
         checked.out
     );
-    // Only one repository is selected by both layers.
+    // Only one repository matches the selectors of both layers.
     world.policy("layers/low.yml", "rank: 10\nselect: { topic: web }\nrepository:\n  has_issues: false\n");
     world.policy("layers/high.yml", "rank: 10\nselect: { name: s* }\nrepository:\n  has_issues: true\n");
     let plan = world.beadle(&["plan"]).await.expect(2);

@@ -37,8 +37,8 @@ pub(crate) async fn run(config: &Config, json: bool, watch: bool, printer: &Prin
         if clears {
             printer.own(CLEAR);
         }
-        // On a pipe, the command prints the state only if the state has changed since the previous
-        // look.
+        // On a pipe, the command prints the state only if the state has changed since the command
+        // last printed it.
         if clears || shown != last {
             print(&shown, json, printer);
         }
@@ -60,7 +60,8 @@ async fn look(
     printer: &Printer,
 ) -> anyhow::Result<(Vec<String>, u8)> {
     let answer = readiness::answer(config).await;
-    // With `--watch`, the service might have added other organisations since the previous look.
+    // With `--watch`, the service might have added organisations since the command last read the
+    // state.
     let mut config = Config::clone(config);
     installations::take_in(&mut config, store).await?;
     let status = stored_state::gather(&config, store, answer, now).await?;

@@ -15,7 +15,7 @@ use crate::world::{Ran, Serving, World};
 /// A log line of the process that runs the background tasks from now on.
 const CHOSEN: &str = "this process runs the background tasks now";
 
-/// One process with its own ports. The rest of its configuration comes from the world.
+/// One process, which has its own ports and takes all other configuration keys from the world.
 struct Peer {
     ports: [u16; 2],
     config: PathBuf,

@@ -1,7 +1,7 @@
 //! Tests the service with the events of a week. All these events arrive within an hour. The service
 //! uses SQLite, has thousands of repositories and groups, and handles the events of several days.
-//! The days are short: the configuration and the fail point `retention` shorten the periods of the
-//! service.
+//! The days are short, because the configuration and the fail point `retention` shorten the periods
+//! of the service.
 //!
 //! After each day, everything is as declared, no accepted delivery is missing, and the store has no
 //! row that is older than the retention. The memory of the service does not grow.

@@ -46,8 +46,8 @@ const MISSING: Duration = Duration::from_secs(30);
 /// The maximum time that a key waits for its organisation or directory to open, as a multiple of
 /// the configured lease. Each wait costs one message.
 const NOT_OPEN: u32 = 5;
-/// The first wait is the longest wait divided by this number. So a short failure, such as a
-/// conflict in the table, does not delay a key for minutes.
+/// The longest wait divided by the first wait. The first wait is short, so that a short failure,
+/// such as a conflict in the table, does not delay a key for minutes.
 const SHORTER: u32 = 20;
 /// The minimum time between the end of the background tasks and the end of the function.
 const LAST_LOOK: Duration = Duration::from_secs(10);
@@ -152,7 +152,7 @@ async fn run() -> anyhow::Result<()> {
                 }
                 // The failed invocation raises an alarm. The next invocation opens all
                 // organisations, directories and targets again.
-                let _ = call.answer.send(Err(error)); // the runtime has gone away with its invocation
+                let _ = call.answer.send(Err(error)); // an error means that the runtime has ended
             }
         }
     };
@@ -244,7 +244,7 @@ async fn serve(
             Ok(Invocation::Minute) => minute.pass(deadline).await.map(|()| json!({})),
             Err(unknown) => Err(unknown.into()),
         };
-        let _ = answer.send(answered); // the runtime has gone away with its invocation
+        let _ = answer.send(answered); // an error means that the runtime has ended
     }
     Ok(())
 }

@@ -32,8 +32,8 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ImportArgs, printer: &Print
             names.join(", ")
         );
     };
-    // Beadle checks the folder before it reads the organisation, because this read needs many
-    // calls.
+    // Beadle checks the folder before it reads the organisation, because the read of an
+    // organisation needs many calls.
     ensure_empty(&args.into)?;
     let app = App::new(config, ClientOptions::PATIENT);
     let reader = app.reader(file)?;

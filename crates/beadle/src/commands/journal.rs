@@ -115,7 +115,8 @@ impl Search<'_> {
         Ok(shown)
     }
 
-    /// With `--who`, finds the policies of this author that came into force since the previous call.
+    /// With `--who`, finds the policies of the author in `--who` that came into force since the
+    /// previous call.
     async fn read_authored(&self, authored: &mut AuthoredPolicies) -> anyhow::Result<()> {
         if let Some(who) = &self.args.who {
             authored.read_newer(self.store.as_ref(), &|author: &str| is_named(author, who)).await?;

@@ -15,8 +15,8 @@ use super::story::Story;
 /// entry about its end. In that case, the next entry about a run of the key belongs to a later run,
 /// and contains the causes of the later run.
 const RUN: Duration = Duration::from_secs(600);
-/// To find the result of a write, Beadle reads at most this number of later entries about the same
-/// key.
+/// The maximum number of later entries about the same key that Beadle reads to find the result of a
+/// write.
 const LATER: u32 = 200;
 
 /// Reads the journal backwards and joins each write with its result and its causes.

@@ -16,13 +16,14 @@ use super::reverted_changes::{RevertedPart, reverted_by};
 #[cfg(test)]
 mod reverted_tests;
 
-/// If a part is unknown for this time, Beadle reports a problem.
+/// The time for which a part must be unknown before Beadle reports a problem.
 const LONG: Duration = Duration::from_secs(3600);
-/// Beadle reports a change as a problem for this time after the journal reports the change as
-/// contested. While the change stays contested, the journal reports the change again within an
-/// hour.
+/// The time for which Beadle reports a change as a problem, after the journal has reported the
+/// change as contested. While the change stays contested, the journal reports the change again
+/// within an hour.
 const CONTESTED: Duration = Duration::from_secs(2 * 3600);
-/// Beadle reports a person's change as a problem for this time after it reverts the change.
+/// The time for which Beadle reports a person's change as a problem, after Beadle has reverted the
+/// change.
 const REVERTED: Duration = Duration::from_secs(24 * 3600);
 /// The maximum number of reverted changes that Beadle stores for one key.
 const REMEMBERED: usize = 20;
@@ -34,12 +35,12 @@ const PAGE: u32 = 1000;
 const PAGES: usize = 20;
 /// The maximum number of key states that one pass reads.
 const STATES: usize = 500;
-/// For one key, Beadle stores at most this number of unknown parts, and the same number of
-/// contested changes, because the note of the key must stay small.
+/// The maximum number of unknown parts, and the maximum number of contested changes, that Beadle
+/// stores for one key. The note of the key must stay small.
 const PARTS: usize = 50;
-/// After a process has reserved the number of a journal entry, the process needs at most this time
-/// to write the entry. In DynamoDB, an entry can become visible later than an entry with a larger
-/// number.
+/// The maximum time from the moment at which a process reserves the number of a journal entry until
+/// the process has written the entry. In DynamoDB, an entry can become visible later than an entry
+/// with a larger number.
 const WRITING: Duration = Duration::from_secs(60);
 
 /// The unknown parts, the contested changes and the reverted changes of one key.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use beadle_engine::notify::{Problem, Topic};
 
-/// If a background task fails for this time, or a vendor denies a credential for this time, Beadle
-/// reports a problem. If a vendor is unavailable only for a moment, nobody has to do anything.
+/// The time for which a background task must fail, or a vendor must deny a credential, before
+/// Beadle reports a problem. If a vendor is unavailable only for a moment, nobody has to do
+/// anything.
 pub(super) const FAILING: Duration = Duration::from_secs(60);
 
 /// Returns a problem without a code.

@@ -26,7 +26,7 @@ const LATE: Duration = Duration::from_secs(3600);
 const JUST_PARKED: u32 = 100;
 /// The maximum number of names that one call looks up.
 const NAMES: usize = 50;
-/// To find the name of a key, Beadle searches at most this number of journal entries.
+/// The maximum number of journal entries that Beadle searches for the name of a key.
 const NEWEST: u32 = 20;
 /// The maximum number of names that Beadle keeps in memory.
 const KNOWN: usize = 10_000;

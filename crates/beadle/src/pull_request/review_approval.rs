@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// The plan that a check showed.
 #[derive(Debug, Serialize, Deserialize)]
 struct ShownPlan {
-    /// The last commit of the pull request at that time.
+    /// The last commit of the pull request when the check showed the plan.
     head: String,
     /// The code of the plan.
     digest: String,

@@ -56,8 +56,8 @@ impl SeenTeams {
         Self(teams.iter().map(|team| (team.id.clone(), digest(team))).collect())
     }
 
-    /// `before` contains the teams at the last look of any process, and at the last look of this
-    /// process. Returns the ids of the teams that have changed since at least one of these looks.
+    /// Returns the ids of the teams that have changed since at least one of the looks in `before`.
+    /// `before` contains the last look of any process, and the last look of this process.
     fn changed_since<'a>(&self, before: impl IntoIterator<Item = &'a Self>) -> BTreeSet<String> {
         let mut changed = BTreeSet::new();
         for before in before {

@@ -21,8 +21,8 @@ impl BackgroundTask for InterruptedDeliveries {
 
     fn period(&self) -> Duration {
         // The function on AWS looks for due tasks once a minute. With a period of a whole minute,
-        // this task could become due shortly after such a look. The task would then run only once
-        // in two minutes.
+        // this task could become due shortly after the function has looked. The task would then run
+        // only once in two minutes.
         Duration::from_secs(45)
     }
 

@@ -48,8 +48,8 @@ pub(crate) async fn recover_interrupted_writes(
 const ENDED: Duration = Duration::from_secs(1200);
 
 /// The task for a store that several processes use. If the store is a file, `beadle serve` recovers
-/// interrupted writes once, at its start. At that time, no other process can have a write in
-/// progress.
+/// interrupted writes once, at its start. When `beadle serve` starts, no other process can have a
+/// write in progress.
 pub(super) struct InterruptedWrites(pub(super) Arc<Service>);
 
 #[async_trait]

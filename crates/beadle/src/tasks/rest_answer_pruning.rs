@@ -22,8 +22,8 @@ const DELAY: Duration = Duration::from_secs(30 * 24 * 3600);
 const PAGE: u32 = 25;
 /// The maximum number of pages that one run reads.
 const PAGES: usize = 200;
-/// After this time, a run begins no further page. The function on AWS has less than a minute for
-/// its tasks.
+/// The time after which a run begins no further page. The function on AWS has less than a minute
+/// for its tasks.
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// The task that deletes stored answers.

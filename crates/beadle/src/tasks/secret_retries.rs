@@ -1,4 +1,4 @@
-//! Reads missing secrets from AWS. Beadle could not read these secrets at an earlier try.
+//! Reads missing secrets from AWS: the secrets that Beadle could not read at an earlier try.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -243,7 +243,7 @@ async fn a_slow_or_incomplete_body_is_not_stored() {
         stream.write_all(&body.as_bytes()[..10]).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         let mut answer = String::new();
-        let _ = stream.read_to_string(&mut answer); // the server may close without a word
+        let _ = stream.read_to_string(&mut answer); // the server may close the connection without an answer
         answer
     });
     let slow = slow.await.unwrap();

@@ -14,7 +14,7 @@ struct Following(Child);
 
 impl Drop for Following {
     fn drop(&mut self) {
-        let _ = self.0.kill(); // it may have ended by itself
+        let _ = self.0.kill(); // the process may have ended by itself
         let _ = self.0.wait();
     }
 }

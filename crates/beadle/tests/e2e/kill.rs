@@ -49,7 +49,7 @@ async fn no_delivery_with_a_2xx_answer_is_lost_in_20_kills() {
         "[org.budget]\nminute = \"1s\"\nrest_points = 1000000000\ngraphql_points = 1000000000\n[org.guard]\nrepeats = 0\npercent = 100\nremoves = 1000000\nweakens = 1000000\n"
             .into();
     world.policy("settings.yml", POLICY);
-    world.checked = false; // the calls are those of the other tests
+    world.checked = false; // other tests make the same calls
     let world = Arc::new(world);
     let stop = Arc::new(AtomicBool::new(false));
     let answered = Arc::new(Mutex::new(BTreeSet::new()));

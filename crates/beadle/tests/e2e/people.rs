@@ -187,7 +187,8 @@ async fn the_age_of_paused_keys_raises_no_alarm() {
     world.beadle(&["pause", "--org", "acme", "--for", "1h"]).await.expect(0);
     world.patch(json!({ "widgets": { "topics": ["stray"] } }), true).await;
     world.until_sent().await;
-    // After this time, a paused key is due for more than a second. This age must not count.
+    // After this wait, the paused key has been due for more than a second. The metrics must not
+    // count the age of a paused key.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let (_, metrics) = asked(&world, "/metrics").await;
     assert!(!metrics.contains("beadle_keys_due{lane=\"event\"} 0"), "something waits: {metrics}");

@@ -87,7 +87,7 @@ impl Drop for ProcessGroup {
         // The shell has its own `kill`. A negative number means the group.
         let script = "kill -s KILL -- \"-$0\"";
         let _ = Command::new("sh").args(["-c", script, &self.0.id().to_string()]).output();
-        let _ = self.0.kill(); // it has probably ended
+        let _ = self.0.kill(); // the process has probably ended
         let _ = self.0.wait();
     }
 }

@@ -22,7 +22,7 @@ async fn thousand() -> World {
     let settings = beadle_sim::Settings { limits, ..beadle_sim::Settings::default() };
     let mut world = World::with(acme(repositories), settings).await;
     world.org_lines = "[org.budget]\nminute = \"1s\"\n".into();
-    world.checked = false; // the calls are those of the other tests; their bodies would fill the memory
+    world.checked = false; // other tests make the same calls; their bodies would fill the memory
     world
 }
 

@@ -273,7 +273,7 @@ async fn the_budget_command_shows_the_remaining_budget_and_costs_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_used_up_budget_delays_the_sweep_but_no_event() {
-    let minute = Duration::from_millis(500); // an hour is 30 s, and ends when the test says so
+    let minute = Duration::from_millis(500); // an hour is 30 s, and ends when the test lets it end
     let limits = Limits { minute, core: 100, graphql: 100, rest_points: 9000, ..Limits::default() };
     let settings = Settings { record: true, limits, ..Settings::default() };
     // A repair takes two calls, and a sweep can use 80 of the 100 calls.
@@ -310,7 +310,7 @@ async fn a_kill_during_a_burst_of_500_events_loses_no_event() {
     let mut world = World::unlimited(acme(many(500, false))).await;
     world.lines = "[worker]\nlease = \"1s\"\n[recovery]\nevery = \"1s\"\n".into();
     world.org_lines += "[org.guard]\nremoves = 100000\npercent = 100\n";
-    world.checked = false; // the calls are those of the other tests; their bodies would fill the memory
+    world.checked = false; // other tests make the same calls; their bodies would fill the memory
     world.policy("settings.yml", POLICY);
     let serving = world.serve().await;
     world.connect();
@@ -322,7 +322,8 @@ async fn a_kill_during_a_burst_of_500_events_loses_no_event() {
     world.patch(drift, true).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     serving.kill();
-    // Webhooks during this time got no answer, and GitHub does not send them again.
+    // Webhooks that arrive before the next start get no answer, and GitHub does not send them
+    // again.
     tokio::time::sleep(Duration::from_millis(500)).await;
     let serving = world.serve().await;
     for _ in 0..3000 {

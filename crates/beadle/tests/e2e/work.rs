@@ -65,7 +65,7 @@ async fn a_denied_credential_parks_no_key_and_work_continues_afterwards() {
         drift[format!("r{n:02}")] = json!({ "teams": { "contractors": "admin" } });
     }
     world.patch(drift, true).await;
-    // In this time, Beadle makes three attempts, with waits between them.
+    // During this wait, Beadle makes three attempts, and waits between the attempts.
     tokio::time::sleep(Duration::from_secs(12)).await;
     let queue = world.beadle(&["queue"]).await.expect(0);
     assert!(queue.out.contains(" 0 parked"), "{}", queue.out);

@@ -11,8 +11,8 @@ use crate::app::store;
 use crate::config::{Config, InstallationsFile};
 use crate::output::plural::counted;
 
-/// The output lists at most this number of organisations that match no pattern. There can be many
-/// such organisations, because anybody can install a public App.
+/// The maximum number of listed organisations that match no pattern. There can be many such
+/// organisations, because anybody can install a public App.
 const STRANGERS: usize = 20;
 
 /// Lists the installations at GitHub, and reports what Beadle does about each of them.

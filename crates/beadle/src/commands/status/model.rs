@@ -149,7 +149,7 @@ pub(super) struct InstallationStatus {
     /// The login of the organisation.
     pub(super) login: String,
     pub(super) standing: Standing,
-    /// GitHub has reported this state of the installation since this time.
+    /// The time since which GitHub has reported the present state of the installation.
     pub(super) since: Time,
 }
 

@@ -29,7 +29,7 @@ use crate::app::service::last_sweep_generation::{LastSweep, modes};
 use crate::app::service::record::{InForce, ServiceRecord};
 use crate::config::{Config, OrgConfig, TargetConfig, waiver_rules};
 
-/// A sweep is overdue if more than this time has passed since its planned start.
+/// The time after the planned start of a sweep until Beadle shows the sweep as overdue.
 const LATE: Duration = Duration::from_secs(900);
 
 /// Reads the state of all parts of the configuration. `listener` is the answer of the operator

@@ -20,7 +20,7 @@ use crate::output::printer::{Printer, Tone};
 
 /// The maximum number of names that the output shows for one problem.
 const NAMES: usize = 5;
-/// The output shows a token if it ends within this number of days.
+/// The number of days before the end of a token from which the output shows the token.
 const SOON: i64 = 30;
 
 /// Returns the lines that show the state.

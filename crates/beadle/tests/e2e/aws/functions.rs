@@ -14,7 +14,7 @@ use crate::world::{Ran, World, acme};
 
 async fn worlds() -> (World, Directory) {
     let mut github = World::new(acme(json!({}))).await;
-    // After this time, other functions can claim the keys of a killed function.
+    // The lease is short, so that other functions can soon claim the keys of a killed function.
     github.lines = "[worker]\nlease = \"3s\"\n".into();
     github.policy("settings.yml", POLICY);
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(0..3) } });

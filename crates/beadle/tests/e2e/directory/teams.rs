@@ -65,7 +65,8 @@ async fn a_group_creates_renames_and_keeps_its_team() {
         )
         .await;
     world.until_team("ops", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
-    // If the group in the directory gets another name, the same team at GitHub gets this name.
+    // If the group in the directory gets a new name, the team of this group at GitHub gets the same
+    // name.
     world.okta.patch(&json!({ "groups": { "00g1": { "profile": { "name": "AWS_Site Reliability" } } } }));
     world.until_team("site-reliability", &hold([0, 1, 2, 5, 6, 7, 8, 10])).await;
     let teams = world.github().state()["orgs"]["acme"]["teams"].clone();

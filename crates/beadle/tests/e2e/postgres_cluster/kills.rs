@@ -32,8 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(240);
 const POINTS: &[&str] =
     &["between-claim-and-write", "before-intent", "between-intent-and-write", "between-write-and-result"];
 
-/// Records two things: each claim of a key whose lease is still valid, and each change of the lease
-/// on the tasks. The database writes these records, so they do not depend on Beadle.
+/// Records two things: each claim of a key that still has a valid lease, and each change of the
+/// lease on the tasks. The database writes these records, so they do not depend on Beadle.
 const WITNESS: &str = "
 CREATE TABLE SCHEMA.witness (
     at   double precision NOT NULL DEFAULT extract(epoch FROM clock_timestamp()) * 1000,
@@ -53,8 +53,8 @@ CREATE TRIGGER see_lease AFTER UPDATE ON SCHEMA.note FOR EACH ROW
     WHEN (NEW.name = 'task-lease:background') EXECUTE FUNCTION SCHEMA.see_lease();
 ";
 
-/// Counts how often a process took over the lease on the tasks too early: less than 10 s after
-/// another process had renewed it.
+/// Counts how often a process took over the lease on the tasks less than 10 s after another process
+/// had renewed the lease, which is too early.
 const EARLY: &str = "
 SELECT count(*) FROM (
     SELECT at - lag(at) OVER (ORDER BY at) AS gap,
@@ -84,7 +84,7 @@ async fn kills_a_failover_and_a_partition_lose_nothing_and_nothing_happens_twice
     world.lines = format!("[worker]\nlease = \"2s\"\n{}", world.lines);
     world.org_lines += &format!("[org.guard]\nremoves = {REMOVES}\npercent = 100\nrepeats = 0\n");
     world.policy("settings.yml", POLICY);
-    world.checked = false; // the calls are those of the other tests
+    world.checked = false; // other tests make the same calls
     let detour = Detour::open(cluster.folder());
     let detoured = detour.url(&url, cluster.folder());
     let mut peers = start_all(&world, &[url.as_str(), url.as_str(), detoured.as_str()]).await;

@@ -33,7 +33,7 @@ async fn three_processes_share_the_work_and_a_rolling_restart_loses_nothing() {
     world.lines = format!("[worker]\nlease = \"2s\"\n{}", world.lines);
     world.org_lines += "[org.guard]\nremoves = 0\nrepeats = 0\n";
     world.policy("settings.yml", POLICY);
-    world.checked = false; // the calls are those of the other tests
+    world.checked = false; // other tests make the same calls
     let mut peers = start_all(&world, &[url.as_str(); 3]).await;
     // Each task runs in only one process.
     until_logged(&world, "sweep ended", 1).await;

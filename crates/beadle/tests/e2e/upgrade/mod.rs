@@ -140,7 +140,7 @@ async fn world() -> (World, Arc<Receiver>) {
     world.lines = format!("[worker]\nlease = \"2s\"\n{}", world.lines);
     world.org_lines += "[org.guard]\nremoves = 0\nrepeats = 0\n";
     world.policy("settings.yml", POLICY);
-    world.checked = false; // the calls are those of the other tests
+    world.checked = false; // other tests make the same calls
     (world, receiver)
 }
 

@@ -159,7 +159,7 @@ impl Week {
         };
         let settings = Settings { limits, ..Settings::default() };
         let mut world = World::with(acme(repositories(&size)), settings).await;
-        world.checked = false; // the calls are those of the other tests; their bodies would fill the memory
+        world.checked = false; // other tests make the same calls; their bodies would fill the memory
         let any = ([127, 0, 0, 1], 0).into();
         let directory = json!({ "users": people(size.people()), "groups": groups(&size) });
         let directory = okta::Settings { state: Some(directory), limit: MOST, ..okta::Settings::default() };

@@ -9,8 +9,8 @@ use super::{label, reason};
 use crate::commands::ago;
 use crate::output::printer::{Printer, Tone};
 
-/// If the service loaded its configuration more than this time after the start of the service, the
-/// line shows the time of the load.
+/// The time after the start of the service during which a load of the configuration counts as a
+/// part of the start. The line shows only the time of a later load.
 const STARTING: Duration = Duration::from_secs(60);
 
 /// Returns the line of the service.

@@ -40,7 +40,8 @@ use crate::tasks::{self, Host, is_shared_budget, is_target_probe};
 use beadle_config::StoreLocation;
 
 /// The time between two reads of the secrets if all organisations, directories and targets are
-/// open. If one of them is not open, the shorter time `MISSING` applies.
+/// open. If an organisation, a directory or a target is not open, the shorter time `MISSING`
+/// applies.
 const FRESH: Duration = Duration::from_secs(900);
 const MISSING: Duration = Duration::from_secs(30);
 /// The maximum time that a key waits for its organisation or directory to open, as a multiple of
@@ -217,8 +218,8 @@ async fn serve(
             calls.next = Some(call);
             return Ok(());
         }
-        // The function reads the secrets before it works on the messages, not after it. After the
-        // answer, AWS can freeze the function, even while a request is in progress.
+        // The function reads the secrets before it works on the messages. After the answer, AWS can
+        // freeze the function, even while a request is in progress.
         if clock.now() >= fresh_until {
             fresh_until = clock.now() + fresh();
             if config.fetch_vendor_secrets().await {

@@ -32,8 +32,8 @@ pub(crate) async fn doctor(config: &Config, args: &AwsDoctorArgs, printer: &Prin
     Ok(doctor.code())
 }
 
-/// Checks that a worker ran its background tasks a short time ago. A worker can run them only if it
-/// has its secrets, its permissions and its schedule.
+/// Checks that a worker ran its background tasks a short time ago. A worker can run the tasks only
+/// if the worker has its secrets, its permissions and its schedule.
 async fn looks(config: &Config, clock: &Clock) -> anyhow::Result<String> {
     const LONG: u64 = 300;
     let store = store::open_existing(config).await?;

@@ -167,7 +167,7 @@ fn write(folder: &Path, files: &BTreeMap<String, String>) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Checks the written policy. Loads it in the same way as every other command does.
+/// Checks the written policy. Loads the policy in the same way as every other command does.
 fn ensure_valid(folder: &Path, home: &str) -> anyhow::Result<()> {
     match Policy::load(folder, home) {
         Ok(_) => Ok(()),

@@ -22,7 +22,7 @@ struct Probe<'a> {
     /// The configured store, if it exists. The store contains the earlier behaviour of each server.
     store: Option<Arc<dyn Store>>,
     /// The name of a stopped target, if the operator wants Beadle to write to this target again.
-    /// Beadle then writes to it even if the probe made no test writes.
+    /// Beadle then writes to the target even if the probe made no test writes.
     release: Option<&'a str>,
     failed: bool,
 }

@@ -40,7 +40,7 @@ struct UndoCommand<'a> {
     printer: &'a Printer,
     /// Sentences about what happens after the undo.
     afterwards: &'a [String],
-    /// The command that undoes the same sweeps by their numbers. `None` if the operator did not
+    /// The command that names the same sweeps by their numbers. `None` if the operator did not
     /// write [`LAST_SWEEP`].
     by_number: Option<String>,
 }

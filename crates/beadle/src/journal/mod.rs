@@ -1,5 +1,5 @@
-//! Reads the journal and makes it readable for people. This module joins entries that belong
-//! together, and finds the person who caused a change.
+//! Reads the journal, and makes the entries readable for people. This module joins entries that
+//! belong together, and finds the person who caused a change.
 
 pub(crate) mod approval;
 pub(crate) mod attribution;

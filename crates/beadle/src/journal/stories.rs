@@ -23,8 +23,8 @@ const LATER: u32 = 200;
 pub(crate) struct Stories {
     store: Arc<dyn Store>,
     entries: Backwards,
-    /// True if the reader gets only the entries that are intents. Then each story must look up its
-    /// result and its causes.
+    /// True if the reader gets only the entries that are intents. In that case, the reader must
+    /// look up the result and the causes of each story.
     has_intents_only: bool,
     /// The results whose intent has not been read yet. An intent is older than its result.
     results: HashMap<u64, Detail>,

@@ -39,7 +39,7 @@ pub(crate) enum WriteEnd<'a> {
     Failed(&'a str),
     /// It is unknown whether the vendor carried out the write.
     Unknown(&'a str),
-    /// The write is in progress, or its process ended.
+    /// The write is in progress, or the process of the write ended.
     Open,
 }
 

@@ -124,7 +124,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Splits a message into its headers and the rest.
+    /// Splits a message into its headers and its body.
     fn parts(message: &Message) -> (String, String) {
         let text = String::from_utf8(message.formatted()).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();

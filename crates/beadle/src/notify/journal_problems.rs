@@ -188,7 +188,8 @@ impl Troubles {
                     .map(|unknown| unknown_part(unknown, &trouble.unknown, entry.at))
                     .collect();
             }
-            // The guard holds this contested change, so Beadle already reports it as a held change.
+            // The guard holds this contested change, so Beadle already reports the change as a held
+            // change.
             Detail::Contested(contested) if contested.held && !self.keys.contains_key(&entry.key) => return,
             Detail::Contested(contested) => {
                 let trouble = self.keys.entry(entry.key.clone()).or_default();

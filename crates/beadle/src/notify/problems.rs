@@ -21,8 +21,8 @@ use crate::notify::problem::{FAILING, problem};
 /// The maximum delay of a sweep. If the delay is longer, Beadle reports a problem.
 const LATE: Duration = Duration::from_secs(3600);
 /// The number of keys that Beadle lists in addition to the counted keys. The additional keys are
-/// necessary because more keys might become parked after the count. Also, the row of another key
-/// can be unreadable.
+/// necessary because more keys might become parked after the count. Also, the rows of keys that are
+/// not parked can be unreadable.
 const JUST_PARKED: u32 = 100;
 /// The maximum number of names that one call looks up.
 const NAMES: usize = 50;

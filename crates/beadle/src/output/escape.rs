@@ -1,4 +1,5 @@
-//! Makes text from outside harmless on a terminal. The output and the log use the same rule.
+//! Makes text from outside harmless on a terminal. The output and the log escape the same
+//! characters.
 
 use std::fmt::{self, Display, Write as _};
 

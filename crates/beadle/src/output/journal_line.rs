@@ -25,9 +25,9 @@ pub(crate) fn is_shown(story: &Story) -> bool {
     }
 }
 
-/// Returns the line for a story. `organisations` contains the configured organisations. If a sweep
-/// was for one of them, its line has the number of the sweep, and the command that undoes the
-/// writes of the sweep.
+/// Returns the line for a story. `organisations` contains the configured organisations. The line
+/// about a sweep of a configured organisation contains the number of the sweep, and the command
+/// that undoes the writes of the sweep.
 pub(crate) fn line(story: &Story, organisations: &[String], printer: &Printer) -> String {
     let entry = &story.entry;
     let name = match entry.begun_sweep() {

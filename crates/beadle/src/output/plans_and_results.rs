@@ -62,10 +62,10 @@ pub(crate) struct WholePlan {
 }
 
 impl WholePlan {
-    /// Keeps only the plans with a key in `keys`. When Beadle plans again, a name might belong to
-    /// another repository. So the function identifies a plan by its key. If Beadle created a
-    /// repository after the earlier plan, the earlier plan had the key of a creation. In this case,
-    /// the function also keeps the new plan of this repository.
+    /// Keeps only the plans with a key in `keys`. When Beadle plans again, a name might belong to a
+    /// different repository than in the earlier plan. So the function identifies a plan by its key.
+    /// If Beadle created a repository after the earlier plan, the earlier plan had the key of a
+    /// creation. In this case, the function also keeps the new plan of this repository.
     pub(crate) fn keep<W>(&mut self, plans: &mut Vec<Plan<W>>, keys: &BTreeSet<Key>) {
         let is_kept = |(key, plan): &(Key, Plan<()>)| {
             let name = plan.subject.rsplit('/').next().unwrap_or_default();

@@ -145,8 +145,8 @@ impl Printer {
         format!("{label}{text}").lines().for_each(|line| self.note(line));
     }
 
-    /// Returns whether [`Self::paint`] adds marks. It adds marks if standard output or standard
-    /// error has colour.
+    /// Returns whether [`Self::paint`] adds marks. `paint` adds marks if standard output or
+    /// standard error has colour.
     fn marks(&self) -> bool {
         self.stdout || self.stderr
     }

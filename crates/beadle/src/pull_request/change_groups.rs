@@ -86,8 +86,8 @@ pub(super) struct Group<'a> {
 
 /// Returns the groups of all changes. The most severe risks come first, and then the largest
 /// groups. The result contains the names of repositories without their owner. If everybody can read
-/// the result, it contains no names of repositories, and no other name that is not in the policy,
-/// such as the name of a removed team.
+/// the result, the result contains only names that are in the policy, and no names of repositories.
+/// For example, the result does not contain the name of a removed team.
 pub(super) fn groups<'a>(
     organisation: &str,
     plans: &'a [(Key, Plan<()>)],

@@ -20,10 +20,9 @@ fn note(organisation: &str) -> Note<FollowedGeneration> {
 }
 
 /// Marks open pull requests of an organisation as due, if their results do not show a comparison
-/// with the generation `in_force`. Does nothing if an earlier call has done this for the same
-/// generation. Also ignores a fork's result that has no preview. Such a result shows no comparison,
-/// and strangers can open many such pull requests. Returns whether this call marked a pull request
-/// as due.
+/// with the generation `in_force`. Does nothing if an earlier call has already looked at the
+/// results for this generation. Also ignores a fork's result that has no preview, because strangers
+/// can open many pull requests from forks. Returns whether this call marked a pull request as due.
 pub(crate) async fn follow(
     store: &dyn Store,
     organisation: &str,

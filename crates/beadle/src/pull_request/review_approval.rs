@@ -46,7 +46,7 @@ pub(super) struct ByReview<'a> {
 
 /// For each reviewer except the author, returns the last review if it approves the shown plan. A
 /// review is valid only if the check already showed this plan when the review was written. A check
-/// might run again at the same commit, and then show another plan.
+/// might run again at the same commit, and then show a different plan.
 fn approving<'a>(reviews: &'a [Review], shown: &ShownPlan, author: Option<u64>) -> Vec<&'a Review> {
     // If the author is unknown, every reviewer could be the author.
     let Some(author) = author else { return Vec::new() };

@@ -17,8 +17,8 @@ use crate::app::service::Service;
 use crate::output::markdown::{Page, Piece};
 use crate::output::plural::counted;
 
-/// The number of commits for which Beadle stores the state. If a commit is older than these
-/// commits, its state does not change any more.
+/// The number of commits for which Beadle stores the state. Beadle does not store the states of
+/// older commits, because these states do not change any more.
 const REMEMBERED: usize = 20;
 /// The maximum number of lines of an error in a check run.
 const LINES: usize = 30;

@@ -17,8 +17,8 @@ const BATCH: u32 = 2000;
 /// The time to wait between two batches, so that other writes can use the store.
 const BETWEEN: Duration = Duration::from_millis(200);
 
-/// Returns the divisor of the retention times. The divisor is normally 1. A test uses another value
-/// to shorten a week to an hour.
+/// Returns the divisor of the retention times. The divisor is normally 1. A test uses a larger
+/// divisor to shorten a week to an hour.
 pub(super) fn divisor() -> u32 {
     fail::fail_point!("retention", |number: Option<String>| {
         number.and_then(|number| number.parse().ok()).unwrap_or(1)

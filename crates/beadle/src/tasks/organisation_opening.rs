@@ -1,5 +1,5 @@
-//! Opens an organisation that Beadle could not open at the start. For example, its policy was
-//! invalid, or a secret was missing.
+//! Opens an organisation that Beadle could not open at the start. For example, the policy of the
+//! organisation was invalid, or a secret was missing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,8 +45,9 @@ impl BackgroundTask for Opening {
             Err(failure) => {
                 if failure.class == Class::Rejected {
                     // The App might lack a permission to read the policy. If an owner accepts the
-                    // permission later, only a new token has it. While the organisation is not
-                    // open, no sweep drops the old token. So this task drops the old token.
+                    // permission later, only a new token has this permission. While the
+                    // organisation is not open, no sweep drops the old token. So this task drops
+                    // the old token.
                     for reader in service.app.policy_readers(&org.file).unwrap_or_default() {
                         reader.drop_token().await;
                     }

@@ -127,7 +127,7 @@ async fn a_wrong_list_of_teams_stops_at_the_total_or_at_the_limit() {
             assert!(swept.out.contains("held: guard limit reached"), "{}", swept.out);
         }
         assert!((1..=50).contains(&removed(&world)), "{}", removed(&world));
-        // An operator approves a change by its digest, so it passes.
+        // An operator approves a change by its digest, so the guard lets the change pass.
         let plan = world.beadle(&["plan", "--shard", "1/4", "--format", "json"]).await.expect(2).json();
         let repositories = plan["organisations"][0]["repositories"].as_array().unwrap();
         let digests = repositories.iter().flat_map(|repository| repository["changes"].as_array().unwrap());

@@ -1,5 +1,5 @@
-//! Tests faults of GitHub. If a part is unknown, Beadle removes nothing because of it. A failure
-//! stops only the changes that depend on it. Beadle respects the limits.
+//! Tests faults of GitHub. Beadle removes nothing because of an unknown part. A failure stops only
+//! the changes that depend on it. Beadle respects the limits.
 
 use std::time::{Duration, Instant};
 

@@ -96,7 +96,7 @@ impl Server {
         Some(())
     }
 
-    /// Takes the next refusal, if it is for this command.
+    /// Takes the next refusal, if the refusal is for this command.
     fn refusal(&self, command: &str) -> Option<&'static str> {
         let mut refusals = self.refusals.lock();
         let is_due = refusals.front().is_some_and(|(due, _)| *due == command);

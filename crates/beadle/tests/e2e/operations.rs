@@ -1,5 +1,5 @@
-//! Tests operations of signed-in people. They set pauses, retry keys, run tasks, approve a held
-//! policy and undo writes. They use the pages and the API.
+//! Tests operations of signed-in people, who set pauses, retry keys, run tasks, approve a held
+//! policy and undo writes. The people use the pages and the API.
 
 use std::time::Duration;
 

@@ -127,8 +127,8 @@ async fn what_a_killed_process_accepted_is_worked_off_by_another() {
     world.connect();
     world.patch(json!({ "desk": { "branches": { "main": {} } } }), true).await;
     world.until_sent().await;
-    // The first process has accepted the webhook. Now it waits until the debounce time ends, or
-    // already works on the key.
+    // The first process has accepted the webhook. The first process now waits until the debounce
+    // time ends, or already works on the key.
     first.kill();
     world.until("desk", "its wiki is off", |desk| desk["has_wiki"] == json!(false)).await;
     assert_eq!(second.stop().await, Some(0));

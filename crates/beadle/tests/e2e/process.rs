@@ -44,7 +44,7 @@ impl Ran {
 }
 
 /// Runs a command to its end, and returns its output. If the test ends first, for example with a
-/// panic, the command is killed. A thread that waited for the command would delay the end of such a
+/// panic, the command is killed. A thread that waited for the command would delay the end of the
 /// test, because a runtime of tokio waits for its threads.
 pub(crate) async fn output(command: Command) -> Output {
     run(command, Stdio::piped()).await
@@ -71,7 +71,8 @@ pub(crate) fn signal(name: &str, process: u32) {
     assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
 }
 
-/// A program, and the processes that it starts. All of them are killed when the value is dropped.
+/// A program, and the processes that the program starts. The program and these processes are killed
+/// when the value is dropped.
 pub(crate) struct ProcessGroup(Child);
 
 impl ProcessGroup {

@@ -143,7 +143,7 @@ async fn a_user_who_takes_a_login_in_an_existing_rule_cannot_bypass_it() {
     only_said(&world, "run `beadle rebind acme --user mona`").await;
 }
 
-/// A layer that protects a branch. It applies in addition to the policy of all repositories.
+/// A layer that protects a branch. The layer applies in addition to the policy of all repositories.
 const LAYER: &str = "
 teams:
   - { name: platform, permission: admin }

@@ -1,5 +1,5 @@
-//! Tests layers that no longer apply to a repository. Beadle handles each list of such a layer
-//! separately.
+//! Tests layers that no longer apply to a repository. If a layer no longer applies, Beadle handles
+//! each list of the layer separately.
 
 use serde_json::{Value, json};
 
@@ -31,8 +31,8 @@ async fn an_unknown_list_does_not_hold_later_drift_of_another_list() {
     world.beadle(&["apply", "--yes"]).await;
     let quiet = world.beadle(&["apply", "--yes"]).await;
     assert!(!is_strict("shop") && quiet.out.contains("ghosts"), "{}", quiet.out);
-    // Another person makes the protection strict. This is drift, and it has nothing to do with the
-    // layer.
+    // Another person makes the protection strict. The strict protection is drift, and has nothing
+    // to do with the layer.
     let mut drifted = world.repository("shop");
     drifted["protection"]["main"]["enforce_admins"] = json!(true);
     world.patch(json!({ "shop": drifted }), false).await;

@@ -295,7 +295,7 @@ async fn an_approved_change_is_undone_with_the_policy_that_first_asked_for_it() 
     let (without, with) =
         (json!({ "platform": "admin" }), json!({ "platform": "admin", "contractors": "push" }));
 
-    // The plan as JSON has each change, and `--keys` limits it to one setting.
+    // The plan as JSON has each change, and `--keys` limits the plan to one setting.
     let planned = world.beadle(&["undo", &of_ann, "--keys", "teams[contractors]", "--json"]).await.expect(2);
     let planned = planned.json();
     let found = planned["organisations"][0]["repositories"].as_array().unwrap();
@@ -346,7 +346,7 @@ async fn an_approved_change_is_undone_with_the_policy_that_first_asked_for_it() 
     assert_eq!(undone.err.matches(&hint).count(), 1, "{}", undone.err);
     assert!(undone.err.contains("to follow the policy again: `beadle resume --org acme`"), "{}", undone.err);
     let number = last(&world, "operator").await;
-    // The undo of the undo removes the teams again, so the guard holds it.
+    // The undo of the undo removes the teams again, so the guard holds these removals.
     let again = ["undo", &number, "--all-names", "--yes"];
     let held = world.beadle(&again).await.expect(2);
     assert!(held.out.contains("4 held by the guard") && have(true, &with), "{}", held.out);

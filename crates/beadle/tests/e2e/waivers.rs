@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The exempt key. The policy uses the name `default` for this branch.
 const KEY: &str = "branches.main.enforce_admins";
-/// The same key in the form that the policy uses.
+/// The exempt key in the form that the policy uses.
 const DECLARED: &str = "branches[default].enforce_admins";
 
 fn waive(until: &'static str) -> [&'static str; 10] {
@@ -111,7 +111,7 @@ async fn an_unreadable_waiver_is_named_and_keeps_no_other_waiver_from_its_end() 
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let url = format!("http://127.0.0.1:{}/api/v1/repositories/acme/widgets", world.operator());
-    // The task deletes a waiver after it has recorded the end.
+    // The task deletes a waiver after the task has recorded the end of the waiver.
     loop {
         let page = world.http.get(&url).send().await.unwrap().text().await.unwrap();
         let page: Value = page.parse().unwrap();

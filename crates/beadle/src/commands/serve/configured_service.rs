@@ -1,4 +1,4 @@
-//! A service that works with one configuration. After a reload, a service with another
+//! A service that works with one configuration. After a reload, a service with the new
 //! configuration replaces this service.
 
 use std::ops::RangeInclusive;
@@ -151,7 +151,7 @@ impl RunningService {
 }
 
 /// Reads the token that callers must send to the operator listener. A reload does not change the
-/// address of the listener, even if the file contains another address. Other machines must not
+/// address of the listener, even if the file contains a different address. Other machines must not
 /// reach the listener without a token.
 fn operator_token(config: &Config) -> anyhow::Result<Option<SecretString>> {
     let address = config.file.server.operator;

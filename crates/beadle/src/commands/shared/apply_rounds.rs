@@ -1,5 +1,5 @@
-//! The rounds of `beadle apply`. The rounds of `beadle sweep` use the same limits and waiting
-//! times. A write can change which repositories a layer selects. Then the declared values of a
+//! The rounds of `beadle apply`. The limits and waiting times also apply to the rounds of `beadle
+//! sweep`. A write can change which repositories a layer selects. Then the declared values of a
 //! repository might change too. So Beadle plans again after the writes. Beadle stops when a plan
 //! has only changes that Beadle has already tried to write.
 

@@ -88,8 +88,8 @@ fn may_write(directories: &Directories, target: &str) -> bool {
     mappings.all.iter().any(|mapping| mapping.target == target && mapping.mode != Mode::Observe)
 }
 
-/// Returns whether a command must stop. It must stop if the service holds the target or the
-/// mappings to this target. In that case also prints how to approve the target or the mappings.
+/// Returns whether a command must stop. The command must stop if the service holds the target or
+/// the mappings to this target. In that case also prints how to approve the target or the mappings.
 pub(in crate::commands) async fn are_mappings_held(
     config: &Config,
     directories: &Directories,

@@ -11,7 +11,7 @@ use crate::output::printer::Printer;
 
 /// Returns the name and the reason for the journal. If `--as` sets a name, the result has this
 /// name, followed by the name of the system user. If the store is a table, the name of the caller
-/// comes from AWS, and no option can change it. If the name is not known, prints a note.
+/// comes from AWS, and no option can change this name. If the name is not known, prints a note.
 pub(in crate::commands) async fn decided_by(
     config: &Config,
     args: &DeciderArgs,

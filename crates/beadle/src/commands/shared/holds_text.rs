@@ -211,7 +211,7 @@ fn absence(hold: &Hold) -> Option<String> {
 }
 
 /// Returns the lines of the policy that the output quotes for a group. For several changes, returns
-/// only the line that all of them have in common. For a single change, returns all of its lines, or
+/// only the line that all changes have in common. For a single change, returns all of its lines, or
 /// none if there are more than `QUOTED`. The journal has the same limit.
 fn quoted_lines(group: &HoldGroup) -> BTreeSet<&PolicyLocation> {
     if group.holds.len() > 1 {

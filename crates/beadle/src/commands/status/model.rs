@@ -65,7 +65,8 @@ pub(super) struct ServiceStatus {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum ServiceState {
-    /// No service has ever used the store. Commands such as `beadle sweep` might have used it.
+    /// No service has ever used the store. Commands such as `beadle sweep` might have used the
+    /// store.
     #[default]
     Never,
     /// A service works on the store.

@@ -168,8 +168,8 @@ pub(super) fn problems(keys: &[KnownKey], holds: &[Hold], at: (Time, u32)) -> Fo
     Found { problems, counts }
 }
 
-/// Returns whether the output shows a finding. A key of another kind, such as the key of a policy,
-/// has no state. Such a key is a problem only if it is parked.
+/// Returns whether the output shows a finding. Some keys, such as the key of a policy, have no
+/// state. A key without a state is a problem only if the key is parked.
 fn is_shown(known: &KnownKey, finding: &Finding) -> bool {
     !finding.state.is_fine() && (is_thing(&known.key) || finding.state == KeyCondition::Parked)
 }

@@ -18,7 +18,7 @@ const BESIDE: &[&str] = &[
     "kms:Sign",
 ];
 /// The permission for a kind of secret reference that only the tests use. No template contains this
-/// permission, so a deployment with such a reference must add it.
+/// permission, so a deployment with a reference of this kind must add the permission.
 const TESTS_ONLY: &str = "ssm:GetParameter";
 
 fn template() -> String {

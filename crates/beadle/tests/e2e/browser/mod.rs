@@ -53,10 +53,10 @@ async fn run(mut command: Command) {
     assert!(status.success(), "the script ended with {status}:\n{said}");
 }
 
-/// Starts a service that holds three removals. In `widgets`, it would remove a team and the label
-/// `label`. In `gadgets`, it would remove the label `old`. In each repository of `stale`, it would
-/// remove the label `stale`. The author of the policy is bob. `message` is the message of his
-/// commit. People sign in with GitHub.
+/// Starts a service that holds three removals. In `widgets`, the service would remove a team and
+/// the label `label`. In `gadgets`, the service would remove the label `old`. In each repository of
+/// `stale`, the service would remove the label `stale`. The author of the policy is bob. `message`
+/// is the message of his commit. People sign in with GitHub.
 async fn held(label: &str, message: &str, stale: &[&str]) -> (World, Serving) {
     let policy = format!("{POLICY}labels:\n  - {{ name: bug, color: \"00ff00\" }}\n");
     let admin = json!({ "branches": { "main": {} }, "contents": { "settings.yml": policy } });

@@ -41,7 +41,7 @@ fn removals(plan: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Runs a sweep, and checks that it removes nobody and reports the reason.
+/// Runs a sweep, and checks that the sweep removes nobody and reports the reason.
 async fn nobody_leaves(world: &World, why: &str, code: i32) {
     let swept = world.beadle(&["sweep"]).await.expect(code);
     let plan = world.beadle(&["plan"]).await;
@@ -238,8 +238,8 @@ async fn the_window_of_the_target_also_counts_small_removals_of_many_groups() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_mail_with_another_id_is_another_person() {
     let world = settled().await;
-    // Beadle must add a person. The target has an account with the login of this person, but with
-    // another id.
+    // Beadle must add a person. The target has an account with the login of this person, but with a
+    // different id.
     world.aws.patch(&json!({ "users": { "a00290": { "externalId": "00u-somebody-else" } } }));
     let swept = world.beadle(&["sweep"]).await.expect(1);
     assert!(swept.out.contains("unknown") || swept.err.contains("unknown"), "{}{}", swept.out, swept.err);

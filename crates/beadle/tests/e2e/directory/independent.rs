@@ -124,7 +124,7 @@ async fn converges(dialect: &str, cursor: bool) {
     let serving = world.serve().await;
     world.connect(&Hook::default());
     let id = server.until_holds("Ops", 0..70).await;
-    // Some people leave, some people without an account join, and the group gets another name.
+    // Some people leave, some people without an account join, and the group gets a new name.
     let leave: serde_json::Map<String, Value> =
         (0..10).map(|n| (format!("00u{n:05}"), Value::Null)).collect();
     world.okta.patch(&json!({ "groups": { "00g1": { "members": leave } } }));

@@ -181,7 +181,7 @@ async fn a_deactivation_is_read_before_600_profile_updates_of_the_same_delivery(
     world.until_idle().await;
     world.until_holds("Dev", (590..595).chain([PEOPLE - 1])).await;
     // The deactivation was the last event. Beadle stores a large delivery in parts. The worker
-    // handles the deactivation before all other events in the same part.
+    // handles the deactivation before all other events in the same part of the delivery.
     let calls = world.okta.calls();
     let is_of_leaver = |call: &Value| call["path"].to_string().contains(&format!("/00u{LEAVER:05}"));
     let place = calls.iter().position(is_of_leaver).unwrap();

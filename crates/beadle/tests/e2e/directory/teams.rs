@@ -163,8 +163,8 @@ async fn a_person_without_an_account_is_reported_and_removes_nobody() {
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of([0, 1, 2, 3, 6]) } });
     let teams = json!({ "ops": { "id": 900, "members": hold([0, 1, 2, 3, 4, 5]) } });
     let mut acme = acme(6, &teams);
-    // Beadle does not know who uses the login octo5. The missing person might use it. octo4 belongs
-    // to another person.
+    // Beadle does not know who uses the login octo5. The missing person might use this login. octo4
+    // belongs to another person.
     acme["org"]["identities"].as_object_mut().unwrap().remove(&login(5));
     let mut world = World::of_teams(directory(8, &groups), acme).await;
     world.groups += "adopt = true\n";
@@ -389,7 +389,8 @@ async fn a_person_who_left_the_organisation_is_not_invited_again() {
     world.connect(&Hook::default());
     world.connect_github();
     world.until_team("ops", &hold(0..5)).await;
-    // octo3 leaves the organisation. Okta does not know this, and earlier answers do not show it.
+    // octo3 leaves the organisation. Okta does not know about this change, and earlier answers do
+    // not show the change.
     let members: Vec<String> = [0, 1, 2, 4, 5].map(|n| format!("octo{n}")).into();
     world
         .patch_github(

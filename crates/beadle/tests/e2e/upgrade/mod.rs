@@ -72,8 +72,8 @@ impl Place {
     }
 }
 
-/// A service of one of the two versions. It has its own ports, and takes all other configuration
-/// keys from the world.
+/// A service of one of the two versions. The service has its own ports, and takes all other
+/// configuration keys from the world.
 struct Process {
     ports: [u16; 2],
     serving: Serving,

@@ -25,7 +25,7 @@ pub(super) enum Kind {
     Topics,
     /// Somebody makes a repository public.
     Visibility,
-    /// Somebody changes a setting, and GitHub sends no webhook about it.
+    /// Somebody changes a setting, and GitHub sends no webhook about this change.
     Silent,
     /// Somebody adds or removes a collaborator. The policy does not mention this person.
     Collaborator,

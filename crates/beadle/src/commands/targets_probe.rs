@@ -164,8 +164,8 @@ impl Probe<'_> {
         self.release(target, probed, &store).await
     }
 
-    /// Lets Beadle write to a stopped target again. For this, the test writes of the probe must
-    /// have succeeded, or the operator must have asked for the release.
+    /// Lets Beadle write to a stopped target again. The target is released only if the test writes
+    /// of the probe succeeded, or if the operator asked for the release.
     async fn release(
         &mut self,
         target: &GroupTarget,

@@ -52,8 +52,7 @@ pub(crate) fn heading(names: &[&str], (one, many): (&str, &str), most: usize) ->
     }
 }
 
-/// Returns the noun for the keys of an undo that have this `kind`, in the singular and in the
-/// plural.
+/// Returns the noun for keys of the kind `kind` in an undo, in the singular and in the plural.
 pub(crate) fn noun(kind: &str) -> (&'static str, &'static str) {
     if kind == "organisation" { ("organisation", "organisations") } else { ("repository", "repositories") }
 }

@@ -104,8 +104,8 @@ pub(super) struct Findings {
     pub(super) folders: Folders,
     /// True if the pull request comes from a fork.
     pub(super) is_from_fork: bool,
-    /// True if a reader might not be allowed to read the values that the repositories have now: the
-    /// author of a fork, or a member of another organisation of the enterprise.
+    /// True if a reader might not be allowed to read the values that the repositories have now. The
+    /// reader can be the author of a fork, or a member of another organisation of the enterprise.
     pub(super) hides_live_values: bool,
     /// True if the policy of the base is invalid. The preview then shows the differences from the
     /// policy in force.

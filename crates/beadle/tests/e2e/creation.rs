@@ -16,8 +16,8 @@ branches:
 ";
 const CREATE: &str = "repository: { force_create: true, auto_init: true }\n";
 
-/// The points at which the process kills itself. The number is the number of times that the process
-/// passes the point before the process ends at this point.
+/// The points at which the process kills itself. For a point with the number 2, the process passes
+/// the point twice, and kills itself at the third time.
 const POINTS: &[(&str, u32)] = &[
     ("before-creation", 0),
     ("after-creation", 0),

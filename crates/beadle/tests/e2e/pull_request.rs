@@ -355,8 +355,8 @@ async fn a_check_of_a_public_policy_names_no_repository_and_a_fork_gets_no_previ
     }
 }
 
-/// Waits until two conditions are true for pull request 7 of the base: the check of acme has a
-/// conclusion, and the comment of acme exists. Returns the check run and the comment.
+/// Waits until pull request 7 of the base has a concluded check of acme, and a comment of acme.
+/// Returns the check run and the comment.
 async fn until_base_checked(world: &World, organisation: &str) -> (Value, String) {
     for _ in 0..3000 {
         let rules = world.sim.look(|state| state["orgs"][organisation]["repos"]["rules"].clone());

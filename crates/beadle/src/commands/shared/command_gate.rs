@@ -1,5 +1,5 @@
-//! The gate for the plans of `beadle apply` and `beadle sweep`, and the limits of the guard for
-//! these two commands and `beadle undo`.
+//! The gate for the plans of `beadle apply` and `beadle sweep`. Also the guard's limits for `beadle
+//! apply`, `beadle sweep` and `beadle undo`.
 
 use std::sync::Arc;
 

@@ -146,8 +146,8 @@ impl<'a> HoldsText<'a> {
         printer.line(format!("  {}", subjects(group)));
     }
 
-    /// Prints the cause of the changes: the lines of the policy that ask for the changes, and the
-    /// policy that was in force when the guard held the first of these changes.
+    /// Prints the lines of the policy that ask for the changes. Also prints the policy that was in
+    /// force when the guard held the first of these changes.
     async fn origin(&mut self, group: &HoldGroup) -> Result<(), StoreError> {
         let Some(hold) = group.holds.first() else { return Ok(()) };
         let quoted = quoted_lines(group);

@@ -21,8 +21,8 @@ impl WritePolicies {
         Self { lines: PolicyLines::new(store, config), attributions: Attributions::new(store) }
     }
 
-    /// Adds the texts of the lines, the authors of the policies, and the earlier lines of removed
-    /// entries to the story of a write. Returns any other story unchanged.
+    /// Adds facts to the story of a write: the texts of the lines, the authors of the policies, and
+    /// the earlier lines of removed entries. Returns any other story unchanged.
     pub(in crate::commands) async fn add_to(&mut self, story: Story) -> Result<Story, StoreError> {
         let Detail::Change(intended) = &story.entry.detail else { return Ok(story) };
         let Ok(key) = story.entry.key.parse::<Key>() else { return Ok(story) };

@@ -12,8 +12,8 @@ use crate::config::Config;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Returns the first line of the listener's answer, and whether the service is ready. Returns
-/// `None` in three cases: no service listens on this machine, another program listens at the
-/// address, or the service consists of functions on AWS.
+/// `None` if no service listens on this machine, if another program listens at the address, or if
+/// the service consists of functions on AWS.
 pub(super) async fn answer(config: &Config) -> Option<(String, bool)> {
     if config.is_at_aws() {
         return None;

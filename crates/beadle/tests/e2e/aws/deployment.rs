@@ -22,8 +22,8 @@ const VISIBILITY: Duration = Duration::from_secs(5);
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The time after which a test stops waiting for the functions, if no run has ended. The time is
-/// twice the length of a lease, because a key waits for the end of its lease if the claim of the
-/// key got no answer.
+/// twice the length of a lease. If the claim of a key got no answer, the key waits for the end of
+/// its lease.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The maximum time that a test waits. Without this limit, a test would wait forever if runs end
 /// but never do the expected work.

@@ -34,8 +34,8 @@ async fn writes_to_a_server_that_empties_a_group_stop_and_the_group_is_restored(
     let said = format!("{}{}{}", swept.out, swept.err, journal.out);
     assert!(said.contains("19 were put back"), "{said}");
     world.until_holds("Ops", 1..20).await;
-    // The target stays stopped for every process until a probe tests the kind of write because of
-    // which Beadle stopped the target.
+    // Beadle stopped the target because of one kind of write. The target stays stopped for every
+    // process until a probe tests this kind of write.
     world.okta.patch(&json!({ "groups": { "00g1": { "members": { "00u00001": null } } } }));
     let before = world.writes().len();
     world.beadle(&["sweep"]).await.expect(1);

@@ -53,8 +53,8 @@ CREATE TRIGGER see_lease AFTER UPDATE ON SCHEMA.note FOR EACH ROW
     WHEN (NEW.name = 'task-lease:background') EXECUTE FUNCTION SCHEMA.see_lease();
 ";
 
-/// Counts how often a process took over the lease on the tasks less than 10 s after another process
-/// had renewed the lease, which is too early.
+/// Counts how often a process took over the lease on the tasks too early. 10 s must pass after the
+/// last renewal of the lease by another process.
 const EARLY: &str = "
 SELECT count(*) FROM (
     SELECT at - lag(at) OVER (ORDER BY at) AS gap,

@@ -357,7 +357,8 @@ impl Minute<'_> {
         Ok(())
     }
 
-    /// If the facts about organisations have changed, stores the new facts. The intake needs them.
+    /// If the facts about organisations have changed, stores the new facts. The intake needs these
+    /// facts.
     async fn tell(&mut self) -> anyhow::Result<()> {
         for org in &self.service.orgs {
             let (name, told) = (&org.file.name, org.known.to_json());

@@ -77,8 +77,8 @@ impl Search<'_> {
         let history = History {
             after: self.args.after,
             since: self.since,
-            // The store can select the entries of one kind, or the writes with certain risks. It
-            // cannot do both in one search.
+            // The store can select the entries of one kind, or the writes with certain risks. The
+            // store cannot combine both conditions in one search.
             kind: self.kind_of_store(),
             risks: if self.kinds().is_empty() { self.risks() } else { Vec::new() },
             limit: PAGE,

@@ -235,7 +235,7 @@ mod tests {
         let as_json = json(&pull, in_force);
         assert_eq!(as_json["merge"]["base_in_force"], true);
         assert_eq!(as_json["merge"]["changes"][0]["names"].as_array().map(Vec::len), Some(30));
-        // Another policy came into force after the check.
+        // A newer policy came into force after the check.
         let shown = lines(&pull, Some("cccccccccccc"), 2);
         let base = "  made against the policy aaaaaaaaaaaa, which is not in force; the policy cccccccccccc is in force";
         assert_eq!(shown[4], base);

@@ -15,7 +15,7 @@ use sha2::Sha256;
 use super::http_post::{Post, SendFailure};
 use super::text::Text;
 
-/// The beginning of an encoded secret. The rest of such a secret is base64.
+/// The beginning of an encoded secret. The characters after this beginning are base64.
 const ENCODED: &str = "whsec_";
 
 /// Returns a message with one signature for each secret. `now` is the time of this try.

@@ -11,9 +11,10 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit
 /// The maximum number of checks of one organisation that run at the same time. The worker can run
 /// more keys at the same time. The organisation needs the remaining places for its other keys.
 const CHECKS: usize = 8;
-/// The maximum number of checks that run at the same time only because of a new policy. Such a
-/// check also counts against `CHECKS`. After a new policy, all open pull requests become due at the
-/// same time. Some turns must stay free for pull requests that have a new event.
+/// The maximum number of checks that run at the same time only because of a new policy. A check
+/// that runs because of a new policy also counts against `CHECKS`. After a new policy, all open
+/// pull requests become due at the same time. Some turns must stay free for pull requests that have
+/// a new event.
 const REPEATED: usize = 2;
 /// The time that a check waits before it asks for a turn again.
 const AGAIN: Duration = Duration::from_secs(2);

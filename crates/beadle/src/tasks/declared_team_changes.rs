@@ -93,7 +93,7 @@ impl DeclaredTeamChanges {
         Ok(changed.len())
     }
 
-    /// Starts a sweep if one is due. Returns whether it started a sweep.
+    /// Starts a sweep if one is due. Returns whether the function started a sweep.
     async fn sweep(&self, now: Time) -> Result<bool, Failure> {
         let store = self.service.store.as_ref();
         let note = LastSweep::note(&self.name);

@@ -1,5 +1,5 @@
-//! Tests the guard. Within a time window, Beadle writes removals up to the limit. It holds further
-//! removals until an approval. Beadle writes all changes of other kinds.
+//! Tests the guard. Within a time window, Beadle writes removals up to the limit. Beadle holds
+//! further removals until an approval. Beadle writes all changes of other kinds.
 
 use std::time::Duration;
 

@@ -22,7 +22,7 @@ const SECRET: &str = "a secret of this test";
 /// A message: its headers and its body.
 type Message = (HashMap<String, String>, String);
 
-/// A receiver of webhooks. A test can make it unavailable.
+/// A receiver of webhooks. A test can make the receiver unavailable.
 #[derive(Default)]
 pub(crate) struct Receiver {
     is_away: AtomicBool,

@@ -1,5 +1,5 @@
-//! The files that the setup writes. The setup writes each file completely or not at all. It never
-//! overwrites a file.
+//! The files that the setup writes. The setup writes each file completely or not at all. The setup
+//! never overwrites a file.
 
 use std::fs::Permissions;
 use std::io::Write as _;
@@ -117,8 +117,8 @@ impl Places {
     }
 }
 
-/// Writes the first policy into another folder. So the command can read this policy before the
-/// setup writes it into the policy's folder.
+/// Writes the first policy into a folder that is not the policy's folder. So the command can read
+/// this policy before the setup writes it into the policy's folder.
 pub(super) fn write_first_policy(folder: &Path) -> anyhow::Result<()> {
     write_new(&folder.join(SETTINGS), FIRST_POLICY, SHARED)
 }

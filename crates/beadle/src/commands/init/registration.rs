@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// address.
 const NO_HOOK: &str = "https://example.com/hooks/github";
 
-/// Saves the secrets of an App. Returns an error if Beadle cannot save them.
+/// Saves the secrets of an App. Returns an error if Beadle cannot save the secrets.
 pub(super) type Save<'a> = dyn Fn(&RegisteredApp) -> anyhow::Result<()> + 'a;
 
 /// Serves the local page until GitHub has created the App and `save` has saved it.

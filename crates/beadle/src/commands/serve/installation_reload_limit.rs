@@ -11,7 +11,7 @@ use beadle_engine::Time;
 const MOST: usize = 6;
 const SPAN: Duration = Duration::from_secs(600);
 
-/// The latest reloads. The oldest of them comes first.
+/// The latest reloads. The oldest reload comes first.
 #[derive(Debug, Default)]
 pub(super) struct ReloadPace(VecDeque<Time>);
 

@@ -1,4 +1,4 @@
-//! The state that `beadle status` shows. Its JSON is the output of `--json`.
+//! The state that `beadle status` shows. The output of `--json` is this state as JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -122,7 +122,8 @@ pub(super) struct KeyCounts {
     /// repository with several problems counts for each of them. The map has no entry for a kind of
     /// problem that no repository or group has.
     pub(super) counts: BTreeMap<KeyCondition, usize>,
-    /// The number of repositories or groups with at least one problem. Each of them counts once.
+    /// The number of repositories or groups with at least one problem. Each repository or group
+    /// counts once.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) affected: usize,
     /// The problems of the organisation itself. `counts` does not contain them.
@@ -164,7 +165,7 @@ pub(super) struct Problem {
     pub(super) of: String,
     pub(super) cause: String,
     /// The reason why Beadle holds the changes, or the decision of the operator about them. `beadle
-    /// holds` shows the same text. `None` for any other problem.
+    /// holds` shows the same text. `None` for a problem that is not a held change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) held_because: Option<String>,
     /// The earliest time at which the problem began for one of the repositories or groups.

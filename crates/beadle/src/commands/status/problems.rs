@@ -180,7 +180,7 @@ pub(super) fn is_thing(key: &Key) -> bool {
 }
 
 /// Adds the problems of one finding. A key can have several held changes and several unknown parts.
-/// Each of them is a separate problem.
+/// Each held change and each unknown part is a separate problem.
 fn add(found: &mut Problems, of: &KnownKey, finding: &Finding, holds: &[&Hold]) {
     let unknowns = of.left.iter().flat_map(|left| &left.unknown);
     match finding.state {

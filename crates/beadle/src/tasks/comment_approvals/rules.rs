@@ -42,8 +42,8 @@ fn shortened(reason: &str) -> &str {
 /// Returns the login of the person who wrote a comment. If the comment can never approve anything,
 /// returns the reason.
 pub(super) fn sender(comment: &IssueComment) -> Result<&str, &'static str> {
-    // Some people can edit the comments of others. With an edit, such a person could approve in the
-    // name of the author.
+    // Some people can edit the comments of other people. With an edit, such a person could approve
+    // in the name of the author.
     if comment.is_edited {
         return Err("the comment was edited");
     }

@@ -16,7 +16,7 @@ const GITHUB = process.env.GITHUB ?? PAGES;
 const PATIENCE = 60_000;
 /** The maximum number of presses of the tab key on the way to an element. */
 const MOST_PRESSES = 150;
-/** Elements that no page has. A hostile name that becomes one of them has become HTML. */
+/** Elements that no page has. If a page has one of them, a hostile name has become HTML. */
 const FOREIGN = "script:not([src='/assets/live.js']), style, img, iframe, object, embed, svg";
 /** The rules of axe: WCAG 2.1 A and AA, and the practices that axe recommends. */
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"];

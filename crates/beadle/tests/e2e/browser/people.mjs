@@ -67,7 +67,7 @@ async function others(browser) {
     await check(author, "the author");
 }
 
-/** Writes a reason into the row with a text, and sends it with a button: all with the keyboard. */
+/** Writes a reason into the row with a text, and sends the reason. Uses only the keyboard. */
 async function decide(page, text, why, name) {
     await page.goto(`${PAGES}/holds`);
     const place = row(page, text);
@@ -151,7 +151,7 @@ async function confirmation(page) {
     await check(page, "a confirmed approval");
 }
 
-/** One form approves all changes that wait. The overview leads to it. */
+/** One form approves all changes that wait. The overview has a link to the page with this form. */
 async function allTogether(page) {
     await page.goto(`${PAGES}/`);
     const call = page.getByRole("link", { name: /^[0-9]+ changes wait for approval$/ });

@@ -176,8 +176,8 @@ async fn octokit_works_except_for_the_listed_steps() {
 }
 
 /// A Probot app gets the webhooks of safe-settings, and then makes the calls of safe-settings.
-/// safe-settings itself is not on npm, so this test cannot install it. The list of its calls is in
-/// `clients/probot.mjs`.
+/// safe-settings itself is not on npm, so this test cannot install it. The list of the calls of
+/// safe-settings is in `clients/probot.mjs`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probot_app_does_the_work_of_safe_settings_except_for_the_listed_steps() {
     let admin = json!({

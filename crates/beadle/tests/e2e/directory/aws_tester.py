@@ -1,4 +1,4 @@
-"""Runs scim2-tester against a server that is described as AWS IAM Identity Center, and prints what it found as JSON."""
+"""Runs scim2-tester against a server that is described as AWS IAM Identity Center. Prints the results as JSON."""
 
 import json
 import sys
@@ -9,8 +9,8 @@ from scim2_client.engines.httpx2 import SyncSCIMClient
 from scim2_models import Group, Name, Required, ScimProvider, User
 from scim2_tester import check_server
 
-# AWS' errors have three keys that no SCIM error has, and its resources do not say where they are: the tester would see
-# nothing else of them.
+# An error of AWS has three keys that a SCIM error does not have, and a resource of AWS does not contain its own address.
+# The transport corrects both. Otherwise, the tester would check nothing else in these answers.
 OWN = ("schema", "exceptionRequestId", "timeStamp")
 
 
@@ -31,7 +31,7 @@ class AsTheRfcHasIt(httpx2.HTTPTransport):
         return httpx2.Response(response.status_code, headers=headers, json=body)
 
 
-# What AWS asks of a user beyond the RFC.
+# The attributes of a user that AWS requires, and that the RFC does not require.
 class AwsName(Name):
     family_name: Annotated[str | None, Required.true] = None
     given_name: Annotated[str | None, Required.true] = None

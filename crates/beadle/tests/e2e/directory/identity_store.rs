@@ -39,8 +39,8 @@ async fn the_identity_store_returns_the_members_of_a_group_in_pages() {
     for id in &ids[..PEOPLE - 10] {
         add(&moto, group, id).await;
     }
-    // The source group does not contain the first three members of the target's group. It contains
-    // two other members.
+    // The source group does not contain the first three members of the target's group. The source
+    // group contains two members that the target's group does not contain.
     let groups = json!({ "00g1": { "profile": { "name": "AWS_Ops" }, "members": of(3..PEOPLE - 8) } });
     let target = json!({ "users": users, "groups": { group: { "displayName": "Ops" } } });
     let mut world = World::new([json!({ "users": people(PEOPLE), "groups": groups }), target]).await;

@@ -89,8 +89,8 @@ impl Size {
         KEPT / 2 / self.divisor()
     }
 
-    /// Returns the maximum time until the service has no work left. It is long, because a sweep
-    /// reads everything.
+    /// Returns the maximum time until the service has no work left. The time is long, because a
+    /// sweep reads everything.
     pub(super) fn patience(&self) -> Duration {
         let all = u32::try_from(self.repositories + self.groups).unwrap();
         Duration::from_secs(120) + Duration::from_millis(100) * all

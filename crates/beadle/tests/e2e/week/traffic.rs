@@ -25,7 +25,7 @@ const DELAY_MS: u64 = 200;
 const REPEATED: f64 = 0.1;
 /// The time that GitHub waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Headers that belong to the connection. They do not belong to the delivery.
+/// Headers that belong to the connection, and not to the delivery.
 const OF_CONNECTION: &[&str] = &["host", "content-length", "connection", "transfer-encoding", "accept"];
 /// The person who changes the state of the simulator. Every other sender is Beadle itself.
 const BY_HAND: &str = "octocat";

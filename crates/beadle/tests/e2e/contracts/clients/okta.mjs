@@ -13,7 +13,7 @@ function method(client, name) {
     return part[name].bind(part);
 }
 
-/** Every row of a list, page by page; a list that does not end is cut. */
+/** Returns the first 1,000 rows of a list, page by page. A list might have no end. */
 async function every(list) {
     const rows = [];
     await (await list).each((row) => {

@@ -1,6 +1,6 @@
-"""Runs PyGithub against the simulated GitHub and prints a line a step: `ok STEP`, or `missing STEP STATUS MESSAGE`.
+"""Runs PyGithub against the simulated GitHub and prints a line for each step: `ok STEP`, or `missing STEP STATUS MESSAGE`.
 
-A step that fails stops no other.
+A failed step does not stop the other steps.
 """
 
 import os
@@ -37,7 +37,7 @@ def kept(found, **wanted):
     return found
 
 
-# As the App. Nothing waits between calls, and a call that fails fails at once.
+# The calls of the App itself. The client does not wait between calls, and does not retry a failed call.
 integration = GithubIntegration(
     auth=Auth.AppAuth(os.environ["APP_ID"], os.environ["APP_KEY"]),
     base_url=os.environ["GITHUB_URL"],
@@ -57,7 +57,7 @@ step("token", lambda: same(integration.get_access_token(number).token[:4], "ghs_
 all_of_them = ["docs", "shop", "site", "stock", "till"]
 step("repositories.pages", lambda: same(names(installation.get_repos()), all_of_them))
 
-# As its installation.
+# The calls of the App's installation.
 hub = integration.get_github_for_installation(number)
 org = step("organisation", lambda: kept(hub.get_organization(ORG), login=ORG))
 step("organisation.repositories", lambda: same(names(org.get_repos()), all_of_them))

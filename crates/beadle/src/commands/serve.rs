@@ -139,8 +139,8 @@ pub(crate) async fn run(place: &ConfigPlace) -> anyhow::Result<u8> {
     damaged
 }
 
-/// Waits until the installations of the App change the list of the service's organisations. Then
-/// waits until `pace` allows the next reload.
+/// Waits until the list of the service's organisations changes because of the App's installations.
+/// Then waits until `pace` allows the next reload.
 async fn installations_changed(in_use: &RunningService, pace: &ReloadPace, clock: &Clock) {
     in_use.installations_changed().await;
     let at = pace.next(clock.now());

@@ -1,4 +1,4 @@
-//! Finds the approval of a held change that let Beadle write the change.
+//! Finds the approval that let Beadle write a held change.
 
 use beadle_engine::journal::{IntendedChange, OperatorAction};
 use beadle_engine::{Detail, Entry, EntryKind, History, Key, Store, StoreError, Time};

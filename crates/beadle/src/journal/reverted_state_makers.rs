@@ -1,5 +1,5 @@
-//! Finds the person who made a change that Beadle reverted. This is possible only if a webhook or
-//! the directory reported the person.
+//! Finds the person who made a change that Beadle reverted. The person is known only if a webhook
+//! or the directory reported the person.
 
 use beadle_engine::Key;
 use beadle_engine::guard::short_undo;

@@ -46,7 +46,7 @@ impl StoriesForwards {
     }
 
     /// Returns the writes that began before `time`, if the journal does not contain the end of
-    /// their run. This happens, for example, if the process of the run was killed.
+    /// their run. The end is missing, for example, if the process of the run was killed.
     pub(crate) fn older_than(&mut self, time: Time) -> Vec<Story> {
         let (old, open) = take(&mut self.open).into_iter().partition(|story| story.entry.at < time);
         self.open = open;

@@ -97,7 +97,8 @@ pub(super) struct Findings {
     /// True if everybody, or each member of the base's organisation, can read the check and the
     /// comment.
     pub(super) is_public: bool,
-    /// True if the pull request is in the base, and the base belongs to another organisation.
+    /// True if the pull request is in the repository of the base, and this repository belongs to
+    /// another organisation.
     pub(super) is_foreign: bool,
     /// The parts of the policy in the repository of the pull request. The name of a part is its
     /// folder.

@@ -1,5 +1,5 @@
-//! Tests that `beadle undo` restores the values from before a write. The restored values stay until
-//! an operator runs `beadle resume`.
+//! Tests that `beadle undo` restores the values that were there before a write. The restored values
+//! stay until an operator runs `beadle resume`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

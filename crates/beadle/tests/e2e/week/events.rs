@@ -87,7 +87,7 @@ impl Events {
         self.without_webhook.clear();
     }
 
-    /// Returns the numbers of the events since the last call.
+    /// Returns how many events of each kind happened since the last call.
     pub(super) fn take_counts(&mut self) -> BTreeMap<Kind, usize> {
         std::mem::take(&mut self.counts)
     }

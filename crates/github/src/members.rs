@@ -266,8 +266,8 @@ pub(crate) struct Names {
     pub(crate) accounts: HashMap<u64, (String, bool)>,
 }
 
-/// Looks up the present names of the people and the team with these node ids. `ids` need not
-/// contain a team.
+/// Looks up the present names of the people with these node ids, and of the team if `ids` contains
+/// the id of a team.
 pub(crate) async fn names(api: &Api, ids: &[&str]) -> Result<Names, Failure> {
     const DOING: &str = "looking up the names of a team and its members";
     let variables = json!({ "org": api.organisation(), "ids": ids });

@@ -1,4 +1,4 @@
-//! Shows which changes in the plan of an undo the guard would hold.
+//! Shows which planned changes of an undo would be held by the guard.
 
 use beadle_engine::GuardPreview;
 

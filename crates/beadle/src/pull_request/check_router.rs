@@ -1,4 +1,5 @@
-//! Finds the check of a `check` key. The parts of one policy can be in several repositories.
+//! Finds the reconciler for a key of the kind `check`. The parts of one policy can be in several
+//! repositories.
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Reconcile, Report, Run};

@@ -147,8 +147,8 @@ fn problems(page: &mut Page, findings: &Findings) {
     }
 }
 
-/// Adds the changes of the policy to the page: the sums, the gate's verdict and the groups of
-/// changes. Returns the number of groups that are left out.
+/// Adds a section to the page about the changes that the policy would make: the sums, the gate's
+/// verdict and the groups of changes. Returns the number of groups that are left out.
 fn changes(page: &mut Page, findings: &Findings, preview: &Previewed) -> u64 {
     page.heading(3, &[Piece::own("Changes")]);
     let repositories = |count: u64| Piece::counted(count, "repository", "repositories");

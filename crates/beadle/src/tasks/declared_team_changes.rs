@@ -35,7 +35,7 @@ pub(super) struct DeclaredTeamChanges {
     pub(super) seen: Mutex<Option<SeenTeams>>,
 }
 
-/// The digest of each team at the last look, by the id of the team.
+/// Maps the id of each team to the digest that the team had when Beadle last read it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct SeenTeams(BTreeMap<String, String>);
@@ -57,7 +57,8 @@ impl SeenTeams {
     }
 
     /// Returns the ids of the teams that have changed since at least one of the looks in `before`.
-    /// `before` contains the last look of any process, and the last look of this process.
+    /// `before` contains the digests from two reads: the last read of all processes, and the last
+    /// read of this process.
     fn changed_since<'a>(&self, before: impl IntoIterator<Item = &'a Self>) -> BTreeSet<String> {
         let mut changed = BTreeSet::new();
         for before in before {

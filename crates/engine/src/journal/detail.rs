@@ -214,7 +214,7 @@ pub struct RunCounts {
 pub struct Cause {
     /// The name of the delivery's event, such as `repository.edited`.
     pub event: String,
-    /// The person or program that caused the event, with the name that the sender uses.
+    /// The person or program that caused the event, as named by the sender of the delivery.
     pub by: Option<String>,
     /// The id of the delivery.
     pub delivery: String,

@@ -18,7 +18,7 @@ pub struct DeliveryRow {
     pub id: String,
     /// The event of the delivery, such as `repository.created`.
     pub event: String,
-    /// The person or program that caused the event, with the name that the sender uses.
+    /// The person or program that caused the event, as named by the sender of the delivery.
     pub actor: Option<String>,
     /// The configured organisation or directory of the delivery.
     pub instance: String,

@@ -48,7 +48,7 @@ struct WrittenValue<'a> {
 }
 
 impl<'a> PastPolicies<'a> {
-    /// Creates a reader of the record that has not read any note yet.
+    /// Creates a reader of the record. The reader has not read any note yet.
     #[must_use]
     pub fn new(store: &'a dyn Store) -> Self {
         Self { store, states: HashMap::new(), parts: HashMap::new() }

@@ -110,7 +110,7 @@ async fn the_name_of_another_repository_takes_no_file_away() {
     assert_eq!(waiting, ["repos/a.yml", "repos/c.yml"]);
 }
 
-/// Makes two repositories possible owners of a file.
+/// Records that a file might belong to either of two repositories.
 fn put_in_doubt(overrides: &Overrides, file: &str, ids: [u64; 2]) {
     let doubt = || (file.to_owned(), "it may be of either".to_owned());
     *overrides.doubts.lock() = ids.into_iter().map(|id| (id, doubt())).collect();

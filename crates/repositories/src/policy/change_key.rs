@@ -118,7 +118,8 @@ fn without_value(text: &str) -> &str {
     end.map_or(text, |end| &text[..end])
 }
 
-/// Returns the name of a setting if a plan shows a value after the name, such as `has_wiki: true`.
+/// If a plan shows a setting with its value, such as `has_wiki: true`, returns the name of the
+/// setting.
 fn of_setting(text: &str) -> Option<&str> {
     let name = without_value(text);
     (name != text && !name.contains(['.', '[', ' '])).then_some(name)

@@ -37,7 +37,7 @@ pub enum LayerKind {
     },
     /// The layer applies to the repositories that match `select` but not `except`.
     Selected(Choice),
-    /// The layer applies to one repository. This repository has the name of the file.
+    /// The layer applies to one repository. The name of the file is the name of the repository.
     Repository(String),
 }
 

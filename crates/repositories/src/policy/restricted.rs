@@ -115,8 +115,8 @@ fn excludes_all(list: &Node) -> Option<Problem> {
     Some(warning(item, text).hint(hint))
 }
 
-/// Returns warnings if a list `include` might contain fewer repositories than the author expects.
-/// safe-settings ignores `exclude` if the file has `include`.
+/// Returns warnings if the list `include` might match fewer repositories than the author expects.
+/// For example, safe-settings ignores `exclude` if the file has `include`.
 fn idle(include: &Node, excluded: &[Pattern]) -> Vec<Problem> {
     if include.items().is_empty() {
         let text = format!("{NONE}: `restrictedRepos.include` is empty, so Beadle skips every repository");

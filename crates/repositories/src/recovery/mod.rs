@@ -202,7 +202,7 @@ impl Recovery {
         }
         let tries = note.tries.get(&newest.guid).copied().unwrap_or(0);
         if tries > MOST_TRIES {
-            // Here, Beadle has already given up the delivery in an earlier run.
+            // In this case, an earlier run has already given up on the delivery.
             return Ok(true);
         }
         if tries == MOST_TRIES {

@@ -162,7 +162,8 @@ impl Pages {
     }
 
     /// Returns a refusal if a program is not allowed to read the records of the tasks. Otherwise,
-    /// returns `None`. A program needs no session, because the commands also read these records.
+    /// returns `None`. A program needs no session, because it can read the same records with the
+    /// commands.
     pub fn api_refusal(&self, headers: &HeaderMap) -> Option<Response> {
         self.access.refusal(headers, Wanted::Json)
     }

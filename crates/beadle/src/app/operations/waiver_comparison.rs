@@ -8,7 +8,7 @@ use beadle_repositories::policy::{Waiver, WaiverRules, WaiverState};
 use beadle_repositories::stored_waiver;
 use serde::{Deserialize, Serialize};
 
-/// The time between Beadle's notice of a waiver's end and the end itself.
+/// Beadle gives notice of the end of a waiver this long before the end.
 pub(crate) const NOTICE: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// If a waiver is not longer than [`NOTICE`], the notice comes when an eighth of the waiver's

@@ -25,8 +25,8 @@ pub(crate) fn until(text: &str, (now, name): (Time, &str)) -> anyhow::Result<Tim
     parse_until(text).map_err(|must| invalid(must.replacen("be a date", "a date", 1)))
 }
 
-/// Checks a waiver against the limits of the configuration. `name` is the name of the waiver's end
-/// in error texts.
+/// Checks a waiver against the limits of the configuration. Error texts use `name` for the end of
+/// the waiver.
 pub(crate) fn check(waiver: &Waiver, file: &OrgConfig, (now, name): (Time, &str)) -> anyhow::Result<()> {
     let rules = waiver_rules(file);
     match waiver.state(&rules, now) {

@@ -337,7 +337,8 @@ async fn oldest(
 /// Returns whether a generation of a policy first asked for a write, or was in force during the
 /// write. If `organisation` is set, only the writes to this organisation count.
 fn is_of_policy(one: &Written, (generation, organisation): (&str, Option<&str>)) -> bool {
-    // A write whose generation this version cannot read might belong to this generation.
+    // If this version of Beadle cannot read the generation of a write, the write might belong to
+    // the generation that the caller asks for.
     let was_in_force = one.generation.as_deref().is_none_or(|own| own == generation);
     (was_in_force || one.first_asked.as_deref() == Some(generation))
         && organisation.is_none_or(|name| one.key.instance().eq_ignore_ascii_case(name))

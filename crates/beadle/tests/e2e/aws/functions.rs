@@ -122,7 +122,7 @@ async fn a_missing_message_and_a_killed_worker_lose_no_work() {
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_of_dynamodb_lose_no_work() {
     // moto answers one call at a time. On a busy machine, a call might wait ten seconds until moto
-    // has answered the earlier calls of the runs. So the tables are at dynoxide.
+    // has answered the earlier calls of the runs. So dynoxide emulates the tables.
     let (moto, tables) = (Moto::start().await, Tables::start().await);
     let proxy = Proxy::start(&tables.url, Odds { throttled: 3, conflict: 3, lost: 3, stale: 30 }, 5).await;
     let (github, directory) = worlds().await;

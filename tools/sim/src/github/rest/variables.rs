@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Call, Reply, in_object};
 use crate::github::world::World;
 
-/// The repository or the environment that has the variables or secrets of a call.
+/// The repository or the environment whose variables or secrets a call reads or changes.
 #[derive(Clone, Copy)]
 pub(super) struct Holder<'a> {
     pub(super) org: &'a str,

@@ -182,7 +182,8 @@ impl Function {
     }
 }
 
-/// Removes everything before the route from an address, for example the name of a gateway's stage.
+/// Returns an address without the part before the route. This part can be the name of a gateway's
+/// stage.
 fn below(uri: &Uri) -> Uri {
     let path = uri.path();
     let at = ["/hooks/", "/healthz"].iter().find_map(|route| path.find(route));

@@ -87,9 +87,9 @@ impl Reconcile for Sweep {
             // The sweep counts a key with an unreadable row as failed.
             self.store.mark_readable(batch.to_vec(), now).await?;
         }
-        // The sweep did not mark these keys for one of two reasons: somebody deleted or transferred
-        // the repository, or the key was for the creation of a repository that exists now. No run
-        // uses one of these keys any more.
+        // The sweep did not mark the other keys. There are two possible reasons: somebody deleted
+        // or transferred the repository, or the key was for the creation of a repository that
+        // exists now. No run uses these keys any more.
         let marked: BTreeSet<Key> = marks.iter().map(|mark| mark.key.clone()).collect();
         let scope = KeyScope::new("repository", instance);
         KeyState::forget_others(self.store.as_ref(), &scope, &marked).await?;

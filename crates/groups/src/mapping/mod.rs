@@ -205,9 +205,9 @@ impl Mappings {
         Self { all, generation, incomplete: BTreeMap::new() }
     }
 
-    /// Returns these mappings, followed by the mappings of `further`. If both generations have the
-    /// same mapping, the result contains this mapping only once. Several organisations can share
-    /// one policy.
+    /// Returns these mappings, followed by the mappings of `further`. If both have the same
+    /// mapping, the result contains this mapping only once. Several organisations can share one
+    /// policy.
     #[must_use]
     pub fn with(&self, further: impl IntoIterator<Item = Mapping>) -> Self {
         let mut all = self.all.clone();

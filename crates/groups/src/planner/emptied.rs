@@ -31,9 +31,9 @@ impl Desired<'_> {
     }
 
     /// If further source groups of a union now have members, plans a change that stores this fact.
-    /// Plans nothing if another change of the plan already remembers this source group. The change
-    /// is needed even if no member joins, because the people of the source group can already be in
-    /// the group.
+    /// Plans nothing if another change of the plan already stores this fact. The change is needed
+    /// even if no member joins, because the people of the source groups can already be in the
+    /// group.
     pub(super) fn remember_filled(&self, seen: &Seen, plan: &mut Plan<Write>) {
         let remembers = |change: &Change<Write>| {
             matches!(change.write.what, What::Create | What::Adopt { .. } | What::Remember | What::Add { .. })

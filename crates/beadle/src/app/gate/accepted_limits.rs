@@ -11,8 +11,8 @@ use crate::app::gate::guard_limits::GuardLimits;
 #[serde(from = "Stored")]
 struct AcceptedLimits(GuardLimits);
 
-/// The limits in their stored form. The first version stored no limits for single groups. The first
-/// version stored only the limits for all repositories or all groups together.
+/// The limits in their stored form. The first version stored only the limits for all repositories
+/// or all groups together, and no limits for single groups.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Stored {

@@ -273,7 +273,7 @@ async fn mark(service: &Service, keys: BTreeSet<Key>) -> Result<(), StoreError> 
 /// The held changes that wider limits can release.
 #[derive(Clone, Default)]
 pub(crate) struct Released {
-    /// For each key, the digests of the changes that are held because of a limit on the guard's
+    /// For each key, the digests of the changes that are held because of a limit of the guard's
     /// window.
     by_window: BTreeMap<Key, BTreeSet<String>>,
     /// The keys with a change that needs an approval, for example because of the limits of a group.

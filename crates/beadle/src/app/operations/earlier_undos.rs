@@ -18,7 +18,7 @@ pub(crate) struct EarlierUndo {
 }
 
 /// Returns the undos that already reverted these writes, from the newest to the oldest. `others`
-/// contains the writes to the same keys that are not selected, from the oldest to the newest.
+/// contains the unselected writes to the same keys, from the oldest to the newest.
 pub(crate) async fn earlier_undos(
     store: &dyn Store,
     writes: &[Written],

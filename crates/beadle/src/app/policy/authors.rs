@@ -47,10 +47,10 @@ async fn authors_of(
 }
 
 /// Returns the logins of the people who wrote the policies that might have asked for held changes.
-/// These policies are the policy in force, and each policy that came into force after the last
-/// sweep whose plans did not contain these changes. A list of only the people who wrote the policy
-/// in force is not enough. If another person wrote the policy in force, the author of an earlier
-/// policy could then approve the changes that the earlier policy asked for.
+/// These policies are the policy in force, and each policy that came into force since the beginning
+/// of the last sweep whose plans did not contain these changes. A list of only the people who wrote
+/// the policy in force is not enough. If another person wrote the policy in force, the author of an
+/// earlier policy could then approve the changes that the earlier policy asked for.
 ///
 /// `web` is the GitHub server of the approver's login, if the server is known. If one of the people
 /// is unknown at this server, returns an empty list.

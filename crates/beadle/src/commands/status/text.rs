@@ -20,7 +20,7 @@ use crate::output::printer::{Printer, Tone};
 
 /// The maximum number of names that the output shows for one problem.
 const NAMES: usize = 5;
-/// The number of days before the end of a token from which the output shows the token.
+/// The output shows a token if the token ends within this number of days.
 const SOON: i64 = 30;
 
 /// Returns the lines that show the state.

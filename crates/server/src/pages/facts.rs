@@ -350,8 +350,8 @@ pub trait Facts: Send + Sync + 'static {
     ) -> Result<BTreeMap<AskedLine, LineFacts>, StoreError> {
         Ok(BTreeMap::new())
     }
-    /// If a change removes an entry from a list, returns the list as the policy declares it, without
-    /// this entry. Otherwise, returns `None`.
+    /// If a change removes an entry from a list, returns the list as the policy declares it. This
+    /// list does not have the entry. Otherwise, returns `None`.
     fn absent(&self, _change: &Change<()>, _field: &Field) -> Option<AbsentFacts> {
         None
     }

@@ -21,29 +21,32 @@ pub(super) fn problems(members: &[Member]) -> anyhow::Result<Vec<String>> {
         let mut files: Vec<PathBuf> = Vec::new();
         collect(&member.folder, &mut files)?;
         files.sort();
-        let others = members.iter().map(|other| other.name.as_str()).filter(|other| *other != member.name);
-        for other in others.filter(|other| !member.with_testing.iter().any(|name| name == other)) {
-            for file in &files {
-                let text = std::fs::read_to_string(file)
-                    .with_context(|| format!("cannot read {}", file.display()))?;
-                if uses_testing(&text, &other.replace('-', "_")) {
-                    let (name, file) = (&member.name, file.display());
+        let lacks =
+            |other: &&str| *other != member.name && !member.with_testing.iter().any(|name| name == other);
+        let mut lacking: Vec<&str> = members.iter().map(|other| other.name.as_str()).filter(lacks).collect();
+        for file in &files {
+            let text =
+                std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+            let (name, file) = (&member.name, file.display());
+            lacking.retain(|other| {
+                let is_used = uses_testing(&code, &other.replace('-', "_"));
+                if is_used {
                     problems.push(format!(
                         "{file} uses the module `testing` of {other}: add the feature `testing` to the entry of {other} \
                          below `[dev-dependencies]` of {name}"
                     ));
-                    break;
                 }
-            }
+                !is_used
+            });
         }
     }
     Ok(problems)
 }
 
-/// Returns whether the code of a file contains the path of the module `testing` of a crate. Also
-/// finds an import of several items, such as `use beadle_engine::{Key, testing};`.
-fn uses_testing(text: &str, name: &str) -> bool {
-    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+/// Returns whether `code` contains the path of the module `testing` of a crate. Also finds an
+/// import of several items, such as `use beadle_engine::{Key, testing};`.
+fn uses_testing(code: &str, name: &str) -> bool {
     let prefix = format!("{name}::");
     code.match_indices(&prefix).any(|(at, _)| {
         let rest = &code[at + prefix.len()..];
@@ -83,6 +86,10 @@ mod tests {
         let own = folder.path().join("github");
         std::fs::create_dir_all(own.join("tests")).unwrap();
         std::fs::write(own.join("tests/walk.rs"), format!("use {ENGINE}::testing::hold;\n")).unwrap();
+        // A comment is not a use.
+        let other = folder.path().join("okta");
+        std::fs::create_dir(&other).unwrap();
+        std::fs::write(other.join("lib.rs"), format!("    // See {ENGINE}::testing.\n")).unwrap();
         let empty = folder.path().join("engine");
         std::fs::create_dir(&empty).unwrap();
         let member = |name: &str, folder: &PathBuf, with_testing: &[&str]| Member {
@@ -93,7 +100,11 @@ mod tests {
             with_testing: with_testing.iter().map(|&name| name.to_owned()).collect(),
         };
         let found = |with_testing: &[&str]| {
-            let members = [member("beadle-engine", &empty, &[]), member("beadle-github", &own, with_testing)];
+            let members = [
+                member("beadle-engine", &empty, &[]),
+                member("beadle-github", &own, with_testing),
+                member("beadle-okta", &other, &[]),
+            ];
             problems(&members).unwrap()
         };
         assert_eq!(found(&["beadle-engine"]), [""; 0]);
@@ -110,7 +121,6 @@ mod tests {
         assert!(uses("use CRATE::{\n    Key, testing,\n};"));
         assert!(uses("use CRATE::{guard::{Hold, Ruling}, testing};"));
         assert!(!uses("use CRATE::{Key, Lane};\nuse another::testing;"));
-        assert!(!uses("// use CRATE::testing;"));
         assert!(!uses("use CRATE::testing_times;"));
     }
 }

@@ -299,10 +299,10 @@ pub async fn apply<W: Send + Sync + 'static>(
     on_step: &(dyn Fn(usize, &StepResult) + Send + Sync),
 ) -> Result<Report, Failure> {
     let lane = context.lane;
-    let Remembered { refusals: refused, first, new } = remembered;
+    let Remembered { refusals: refused, first, new, rejected } = remembered;
     let mut refusals = refused.of_generation(&context.generation);
     let CheckedPlan { mut results, asked, approved, mut failure } =
-        Span::named("guard").run(check_guard(key, plan, context, lane, &refusals)).await?;
+        Span::named("guard").run(check_guard(key, plan, context, lane, (&refusals, &rejected))).await?;
     for (at, result) in results.iter().enumerate() {
         if let Some(result) = result {
             on_step(at, result);

@@ -2,7 +2,7 @@
 
 use crate::apply::{Report, Step, StepResult};
 use crate::journal::{Cause, ChangedPart, DriftCause, RunCounts, UnwrittenChange};
-use crate::plan::Risk;
+use crate::plan::{Risk, Unknown};
 
 /// The maximum size of a list of unwritten changes.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,9 @@ pub(crate) struct ListSize {
 /// values, see [`in_journal`].
 pub(crate) const IN_JOURNAL: ListSize = ListSize { changes: 5, values: 0 };
 
+/// The maximum number of unknown parts in one journal entry.
+const MOST_UNKNOWNS: usize = 100;
+
 /// Returns the record of a run in the journal. `after` contains the deliveries that made the key
 /// due.
 pub fn run_counts(report: &Report, after: Vec<Cause>) -> RunCounts {
@@ -29,11 +32,23 @@ pub fn run_counts(report: &Report, after: Vec<Cause>) -> RunCounts {
         undone: Some(report.undone()).filter(|undone| *undone > 0),
         failed: failed(report),
         postponed: Some(report.count(|result| matches!(result, StepResult::Postponed(_)))),
-        unknown: report.unknowns.clone(),
+        unknown: unknowns(report),
         unwritten: Some(in_journal(report)).filter(|changes| !changes.is_empty()),
         after: Some(after),
         is_undo: false,
     }
+}
+
+/// Returns the unknown parts in the form that the journal stores. A group can have thousands of people
+/// without an account, and a store such as DynamoDB refuses a large entry.
+fn unknowns(report: &Report) -> Vec<Unknown> {
+    let mut stored: Vec<Unknown> = report.unknowns.iter().take(MOST_UNKNOWNS).cloned().collect();
+    if let Some(next) = report.unknowns.get(MOST_UNKNOWNS) {
+        let more = report.unknowns.len() - MOST_UNKNOWNS;
+        let why = format!("the entry leaves out this part and {} more unknown parts", more - 1);
+        stored.push(Unknown { why, ..next.clone() });
+    }
+    stored
 }
 
 /// Returns the number of changes that failed or were not reached, plus the number of changes that
@@ -131,6 +146,21 @@ mod tests {
         assert_eq!(counts(std::slice::from_ref(&postponed)), (1, 0, Some(1)));
         assert_eq!(counts(&[postponed, failed, StepResult::Blocked]), (3, 2, Some(1)));
         assert_eq!(counts(&[StepResult::NotReached, StepResult::Withheld]), (2, 1, Some(0)));
+    }
+
+    #[test]
+    fn the_entry_of_a_run_stays_small_and_says_how_much_it_leaves_out() {
+        let unknown = |n: usize| Unknown {
+            aspect: "members".into(),
+            part: Some(format!("person{n}@acme.example")),
+            why: "no account".into(),
+            transient: true,
+        };
+        let of = |count: usize| Report { unknowns: (0..count).map(unknown).collect(), ..report(&[]) };
+        assert_eq!(run_counts(&of(MOST_UNKNOWNS), Vec::new()).unknown.len(), MOST_UNKNOWNS);
+        let stored = run_counts(&of(2_200), Vec::new()).unknown;
+        assert_eq!(stored.len(), MOST_UNKNOWNS + 1);
+        assert!(stored[MOST_UNKNOWNS].why.ends_with("2099 more unknown parts"), "{:?}", stored.last());
     }
 
     #[test]

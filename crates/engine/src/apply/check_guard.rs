@@ -34,7 +34,7 @@ pub(super) async fn check_guard<W>(
     plan: &Plan<W>,
     context: &ApplyContext,
     lane: Lane,
-    refusals: &Refusals,
+    (refusals, rejected): (&Refusals, &[Hold]),
 ) -> Result<CheckedPlan, Failure> {
     let mut results: Vec<Option<StepResult>> = Vec::with_capacity(plan.changes.len());
     let mut failure = None;
@@ -66,11 +66,12 @@ pub(super) async fn check_guard<W>(
         let may = result.is_none();
         results.push(result);
         let fought_over = contested.holds(&change.aspect).filter(|_| risks.is_guarded());
-        let stop = fought_over.or(change.stop.as_ref());
+        let stop = fought_over.or(change.stop.as_ref()).cloned();
+        let stop = stop.or_else(|| rejected_before(key, change, rejected));
         if may && (risks.is_guarded() || stop.is_some()) {
             places.push(at);
             asked.push(Hold {
-                why: stop.cloned().unwrap_or_default(),
+                why: stop.unwrap_or_default(),
                 contested: fought_over.is_some(),
                 generation: context.generation.clone(),
                 ..submitted((key, plan), change, now)
@@ -96,6 +97,14 @@ pub(super) async fn check_guard<W>(
     }
     let approved = approvals(key, &passed, context).await?;
     Ok(CheckedPlan { results, asked: guarded, approved, failure })
+}
+
+/// Returns the reason to hold a change that contains a value of a rejected change. Returns `None` for
+/// the rejected change itself, because the guard knows its hold.
+pub(super) fn rejected_before<W>(key: &Key, change: &Change<W>, rejected: &[Hold]) -> Option<String> {
+    let other = rejected.iter().find(|hold| hold.stops(change))?;
+    let is_itself = rejected.iter().any(|hold| hold.digest == change.digest(key));
+    (!is_itself).then(|| other.stated_for_another())
 }
 
 /// Returns the operators whose approvals let changes pass. `passed` maps the digests of the passed

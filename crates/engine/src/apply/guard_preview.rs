@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 
-use super::check_guard::{is_allowed, submitted, with_count};
+use super::check_guard::{is_allowed, rejected_before, submitted, with_count};
 use crate::clock::Time;
 use crate::guard::window::check_guard;
 use crate::guard::{Hold, Limits, Verdict};
@@ -48,8 +48,8 @@ pub async fn preview_guard(
             }
         }
     }
-    let Some(instance) = asked.first().map(|hold| hold.key.instance()) else { return Ok(preview) };
-    let limits = with_count(limits, instance, store).await?;
+    let Some(instance) = asked.first().map(|hold| hold.key.instance().to_owned()) else { return Ok(preview) };
+    let limits = with_count(limits, &instance, store).await?;
     let keys: BTreeSet<&Key> = asked.iter().map(|hold| &hold.key).collect();
     let keys: Vec<&Key> = keys.into_iter().collect();
     let mut known: BTreeMap<String, Hold> = BTreeMap::new();
@@ -59,6 +59,11 @@ pub async fn preview_guard(
         let lists = try_join_all(batch.iter().map(|key| store.all_holds_of(key))).await?;
         let holds = lists.into_iter().flat_map(|list| list.holds);
         known.extend(holds.map(|hold| (hold.digest.clone(), hold)));
+    }
+    let rejected: Vec<Hold> = known.values().filter(|hold| hold.rejected.is_some()).cloned().collect();
+    for hold in asked.iter_mut().filter(|hold| hold.why.is_empty()) {
+        let own: Vec<Hold> = rejected.iter().filter(|other| other.key == hold.key).cloned().collect();
+        hold.why = rejected_before(&hold.key, &hold.change, &own).unwrap_or_default();
     }
     let mut window = store.bookings(now - limits.window).await?;
     window.retain(|booking| booking.instance == instance);

@@ -62,7 +62,8 @@ pub(super) async fn give_back<W>(
     }
 }
 
-/// Deletes the holds and the refusals of changes that are no longer planned. The approval of a
+/// Deletes the holds and the refusals of changes that are no longer planned. A rejection stays while
+/// the plan contains one of the rejected values, or while the plan cannot show them. The approval of a
 /// deleted hold is deleted too. If another change takes the place of the approved change, a note
 /// records the deletion. If an aspect is unknown, its holds and refusals stay. A plan without
 /// changes also deletes holds and refusals. A plan of the policy does not affect the holds of an
@@ -89,20 +90,27 @@ pub async fn release_resolved_holds<W>(
     let staying = held.iter().filter(|hold| stays(hold)).map(|hold| hold.digest.clone());
     let kept: HashSet<String> = planned.iter().cloned().chain(staying).collect();
     let (first, new) = forget_unplanned(key, plan, context, (first, &kept), can_hide).await;
-    let remembered = Remembered { refusals, first, new };
+    let is_own = |hold: &&Hold| is_own(hold, &context.generation);
+    let rejected = held.iter().filter(|hold| hold.rejected.is_some()).filter(is_own).cloned().collect();
+    let remembered = Remembered { refusals, first, new, rejected };
     if held.is_empty() {
         return Ok(remembered);
     }
     let unknown = |aspect: &str| plan.unknowns.iter().any(|unknown| unknown.aspect == aspect);
-    // A waiver hides a difference until the waiver ends. A hidden difference must not end the
-    // rejection. Otherwise, Beadle would write the rejected change after the waiver.
-    let is_hidden = |hold: &Hold| hold.rejected.is_some() && !plan.waived.is_empty();
-    let is_own = |hold: &Hold| is_own(hold, &context.generation);
-    let is_over = |hold: &Hold| {
-        !planned.contains(&hold.digest) && !unknown(&hold.change.aspect) && !stays(hold) && !is_hidden(hold)
+    // A waiver hides a difference until the waiver ends, and a skipped repository, such as an archived
+    // one, shows no difference. A hidden difference must not end the rejection. Otherwise, Beadle would
+    // write the rejected change later.
+    let hides = !plan.waived.is_empty() || plan.skipped.is_some();
+    let stays_rejected = |hold: &Hold| {
+        hold.rejected.is_some() && (hides || plan.changes.iter().any(|change| hold.rejects(change)))
     };
-    let over = held.into_iter().filter(is_own).filter(is_over);
-    let over: Vec<Hold> = over.collect();
+    let is_over = |hold: &&Hold| {
+        !planned.contains(&hold.digest)
+            && !unknown(&hold.change.aspect)
+            && !stays(hold)
+            && !stays_rejected(hold)
+    };
+    let over: Vec<Hold> = held.iter().filter(is_own).filter(is_over).cloned().collect();
     if over.is_empty() {
         return Ok(remembered);
     }

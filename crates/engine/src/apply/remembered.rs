@@ -4,6 +4,7 @@
 use super::ApplyContext;
 use super::first_asked::{FirstAsked, NewChanges};
 use crate::failure::Failure;
+use crate::guard::Hold;
 use crate::key::Key;
 use crate::refused::Refusals;
 
@@ -16,6 +17,8 @@ pub struct Remembered {
     pub(super) first: FirstAsked,
     /// The changes of the plan that have no record yet.
     pub(super) new: NewChanges,
+    /// The rejected changes.
+    pub(super) rejected: Vec<Hold>,
 }
 
 impl Remembered {
@@ -24,6 +27,6 @@ impl Remembered {
         let first = FirstAsked::note(key);
         let (refusals, first) = Refusals::note(key).get_with(context.store.as_ref(), &first).await?;
         let (refusals, first) = (refusals.unwrap_or_default(), first.unwrap_or_default());
-        Ok(Self { refusals, first, new: NewChanges::new() })
+        Ok(Self { refusals, first, new: NewChanges::new(), rejected: Vec::new() })
     }
 }

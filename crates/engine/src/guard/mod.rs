@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::Time;
 use crate::key::Key;
-use crate::plan::{Change, Risk, Risks};
+use crate::plan::{Change, Field, Risk, Risks};
 
 pub use count::RepositoryCount;
 pub use decision::{Decision, Ruling, decide, may_let_pass};
@@ -175,7 +175,7 @@ pub struct Hold {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval_reason: Option<String>,
     /// The rejection, if an operator rejected the change. The change then stays held until an
-    /// operator approves it, or until it is no longer planned.
+    /// operator approves it, or until none of its values is planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Rejection>,
     /// True if the approval is used up. The approved write has then begun, and its result is not
@@ -231,6 +231,35 @@ impl Hold {
     /// Returns whether the hold waits for a decision of an operator.
     pub fn is_open(&self) -> bool {
         self.approved_by.is_none() && self.rejected.is_none()
+    }
+
+    /// Returns whether an operator rejected a value that `change` would set. A rejection applies to
+    /// each value of the rejected change, even if the value is now part of another change. The value
+    /// at the vendor before the change is not important.
+    pub fn rejects<V>(&self, change: &Change<V>) -> bool {
+        self.has_rejected(change, |_| true)
+    }
+
+    /// Returns whether `change` must be held because of a rejected value. A change that only sets the
+    /// value again after it became weaker, such as from 0 approvals to the rejected 1, is not held.
+    pub fn stops<V>(&self, change: &Change<V>) -> bool {
+        self.has_rejected(change, |new| new.risk.is_guarded())
+    }
+
+    fn has_rejected<V>(&self, change: &Change<V>, counts: impl Fn(&Field) -> bool) -> bool {
+        let is_rejected = |field: &&Field| field.risk.is_guarded();
+        self.rejected.is_some()
+            && self.change.aspect == change.aspect
+            && self.change.what == change.what
+            && self.change.fields.iter().filter(is_rejected).any(|rejected| {
+                let is_same = |new: &Field| new.name == rejected.name && new.after == rejected.after;
+                change.fields.iter().any(|new| is_same(new) && counts(new))
+            })
+    }
+
+    /// Returns the reason why a change is held that contains a value of this rejected change.
+    pub fn stated_for_another(&self) -> String {
+        format!("the change contains a value of the rejected change {} ({})", self.digest, self.stated())
     }
 
     /// Returns the reason why the change is held now. If there is a rejection, the rejection is the

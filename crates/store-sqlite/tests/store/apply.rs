@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use beadle_engine::apply::release_resolved_holds;
 use beadle_engine::guard::{Decision, UNDO_GENERATION};
 use beadle_engine::journal::OperatorAction;
+use beadle_engine::plan::ARCHIVED;
 use beadle_engine::store::prelude::*;
 use beadle_engine::{
     ApplyContext, Change, Class, Clock, Detail, Entry, EntryKind, Failure, Field, Key, Lane, Limits, Listing,
@@ -347,6 +348,50 @@ async fn a_rejection_outlives_a_waiver_of_the_change() {
     );
     assert_eq!(world.writes(), 0);
     // The waiver has ended, and there is no difference any more.
+    world.run(Lane::Sweep, Risk::Removes, 0).await;
+    assert!(world.store.holds().await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_value_stays_held_in_another_change_and_while_the_repository_is_archived() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World::new(folder.path(), || Ok(()));
+    world.limits.removes = 0;
+    let report = world.run(Lane::Sweep, Risk::Removes, 1).await;
+    let StepResult::Held { digest, .. } = &report.steps[0].outcome else { panic!("{report:?}") };
+    let reject = Decision::reject("bob", Some("dan stays"));
+    world.store.decide(digest, &reject, world.clock.now()).await.unwrap().unwrap();
+    world.limits.removes = 9;
+    let archived = Plan { skipped: Some(ARCHIVED.to_owned()), ..Plan::new("acme/shop") };
+    world.apply(Lane::Sweep, &archived).await;
+    let field = |name: &str, before: u32| Field {
+        name: name.into(),
+        before: json!(before),
+        after: json!(2),
+        asked: None,
+        risk: Risk::Removes,
+    };
+    let held = |report: &Report| match &report.steps[0].outcome {
+        StepResult::Held { why, .. } => why.contains("rejected by bob: dan stays"),
+        _ => false,
+    };
+    // The rejected value is in a larger change, has another earlier value, and affects more
+    // repositories.
+    for (fields, reaches) in
+        [(vec![field("f0", 1), field("f1", 1)], 1), (vec![field("f0", 7)], 1), (vec![field("f0", 1)], 3)]
+    {
+        let mut plan = Plan::new("acme/shop");
+        let change = beadle_engine::testing::change("protection", "main", &[]);
+        plan.changes.push(Change { fields, reaches, ..change });
+        let report = world.apply(Lane::Sweep, &plan).await;
+        assert!(held(&report), "{report:?}");
+    }
+    assert!(held(&world.run(Lane::Sweep, Risk::Removes, 1).await));
+    assert_eq!(world.writes(), 0);
+    // A repair that only adds sets the same value, and is written.
+    assert!(!held(&world.run(Lane::Sweep, Risk::Adds, 1).await));
+    assert_eq!(world.writes(), 1);
+    assert!(held(&world.run(Lane::Sweep, Risk::Removes, 1).await), "the rejection is still in force");
     world.run(Lane::Sweep, Risk::Removes, 0).await;
     assert!(world.store.holds().await.unwrap().is_empty());
 }

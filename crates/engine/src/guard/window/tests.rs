@@ -44,6 +44,20 @@ fn a_change_counts_by_what_it_reaches() {
 }
 
 #[test]
+fn a_reservation_from_a_time_that_has_not_come_counts_from_now_on() {
+    let limits = Limits { removes: 1, ..Limits::default() };
+    let mut window = Vec::new();
+    let ahead = NOW + Duration::from_secs(30 * 24 * 3600);
+    let [one, other] = [1, 2].map(|n| hold(n, "teams", Risk::Removes, 1));
+    assert_eq!(ask(&mut window, &limits, &one, ahead), Verdict::Pass);
+    assert!(begin(&mut window, None, &one.digest, limits.window, 1, ahead));
+    // The clock is right again.
+    assert!(matches!(ask(&mut window, &limits, &other, NOW), Verdict::Hold(_)));
+    let later = NOW + limits.window + Duration::from_secs(1);
+    assert_eq!(ask(&mut window, &limits, &other, later), Verdict::Pass);
+}
+
+#[test]
 fn three_lost_answers_fill_a_window_of_three() {
     let limits = Limits { removes: 3, ..Limits::default() };
     let mut window = Vec::new();

@@ -125,13 +125,17 @@ async fn run_task(
     if is_from_a_page(&headers) {
         return FROM_A_PAGE.into_response();
     }
-    tokio::select! {
-        ran = operator.driver.activate(&name) => match ran {
-            Ok(record) => Json(record).into_response(),
-            Err(unknown) => (StatusCode::NOT_FOUND, format!("{unknown}\n")).into_response(),
-        },
-        () = operator.stop.cancelled() => STOPPING.into_response(),
-    }
+    // The run continues if the caller closes the connection.
+    let run = tokio::spawn(async move {
+        tokio::select! {
+            ran = operator.driver.activate(&name) => match ran {
+                Ok(record) => Json(record).into_response(),
+                Err(unknown) => (StatusCode::NOT_FOUND, format!("{unknown}\n")).into_response(),
+            },
+            () = operator.stop.cancelled() => STOPPING.into_response(),
+        }
+    });
+    run.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 /// Makes the service read its configuration again, and answers with the changes of the reload.
@@ -268,6 +272,7 @@ mod tests {
             access: Access::new(token, IpAddr::from([127, 0, 0, 1])),
             sign_in: None,
             live: Arc::new(live),
+            requests: tokio_util::task::TaskTracker::new(),
         };
         let operator = Operator {
             store,

@@ -55,6 +55,8 @@ use axum::routing::{MethodRouter, get};
 use beadle_engine::{Clock, Driver, Store};
 use http::{HeaderMap, Method, StatusCode, header};
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use access::{HasScript, Wanted, allow_forms, harden};
 use admission::{Admission, admit};
@@ -67,7 +69,7 @@ use layout::LivePage;
 use lines::{HasLines, Lines};
 use link::Link;
 use live::Part;
-use operation_forms::UNDO_PATH;
+use operation_forms::{RELOAD_PATH, UNDO_PATH};
 use parts::{link, paragraph};
 use requests::{Sender, visitor};
 use signed_in::ACCOUNT_PATH;
@@ -119,6 +121,8 @@ pub struct Pages {
     pub sign_in: Option<Arc<SignIn>>,
     /// Tells open pages that their values changed.
     pub live: Arc<Live>,
+    /// The requests that change something. The service waits for them before it stops.
+    pub requests: TaskTracker,
 }
 
 type Shared = State<Arc<Pages>>;
@@ -133,7 +137,8 @@ impl Pages {
         // A sign-in waits for the provider, so a sign-in must not occupy a turn.
         let router = match &self.sign_in {
             Some(sign_in) => {
-                router.merge(signed_in::router(sign_in.clone())).merge(operating::router(sign_in.clone()))
+                let deciding = signed_in::router(sign_in.clone()).merge(operating::router(sign_in.clone()));
+                router.merge(deciding.route_layer(from_fn_with_state(self.requests.clone(), run_to_the_end)))
             }
             None => router,
         };
@@ -335,6 +340,22 @@ async fn wait_for_turn(State(turns): State<Arc<Semaphore>>, request: Request, ne
         Ok(Ok(_turn)) => next.run(request).await,
         _ => (StatusCode::SERVICE_UNAVAILABLE, "too many pages are prepared at the same time\n")
             .into_response(),
+    }
+}
+
+/// Runs a request that can change something to its end, even if the caller closes the connection.
+/// Otherwise, a decision could take effect without its entry in the journal, because the server drops
+/// the unfinished answer of a closed connection.
+async fn run_to_the_end(State(requests): State<TaskTracker>, request: Request, next: Next) -> Response {
+    // A reload stops the service with the earlier configuration, which waits for these requests.
+    if request.method().is_safe() || request.uri().path().ends_with(RELOAD_PATH) {
+        return next.run(request).await;
+    }
+    let request = requests.spawn(next.run(request).in_current_span());
+    match request.await {
+        Ok(response) => response,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 

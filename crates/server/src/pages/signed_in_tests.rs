@@ -11,6 +11,7 @@ use http_body_util::BodyExt as _;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -69,7 +70,15 @@ pub(super) struct Remembered(
     Mutex<Vec<DecisionRequest>>,
     pub(super) Mutex<Vec<WaiverRequest>>,
     pub(super) Mutex<Vec<OperationRequest>>,
+    Slow,
 );
+
+/// Lets a test act while a decision is under way.
+#[derive(Default)]
+struct Slow {
+    begun: Notify,
+    may_end: Notify,
+}
 
 /// The plan code of each undo.
 pub(super) const PLAN: &str = "0a1b2c3d4e5f";
@@ -82,6 +91,10 @@ impl Decisions for Remembered {
         }
         if asked.codes == ["part"] {
             return Err(DecisionRefusal::Partial("stored only for 1 change".to_owned()));
+        }
+        if asked.codes == ["slow"] {
+            self.3.begun.notify_one();
+            self.3.may_end.notified().await;
         }
         let pair = asked.codes == ["pair"] || asked.codes == ["d1", "d2"];
         if pair && asked.ruling == Ruling::Approve && !asked.confirmed {
@@ -193,6 +206,7 @@ pub(super) async fn world() -> World {
         access: Access::new(Some("secret".to_owned().into()), IpAddr::from([0, 0, 0, 0])),
         sign_in: Some(Arc::new(sign_in)),
         live: Arc::new(live),
+        requests: tokio_util::task::TaskTracker::new(),
     };
     World { _folder: folder, router: Arc::new(pages).router(), provider, decided }
 }
@@ -424,6 +438,27 @@ async fn a_stranger_and_a_refused_person_get_no_session() {
         assert_eq!((head.status.as_u16(), cookie(&head, "__Host-beadle-session")), (status, None), "{text}");
         assert!(!text.contains("<script>") && !text.contains("<b>"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_decision_ends_although_the_caller_closes_the_connection() {
+    let world = world().await;
+    let session = world.sign_in("approver").await;
+    let token = world.token(&session).await;
+    let body = format!("token={token}&code=slow&ruling=reject&reason=r&shown=1");
+    let slow = &world.decided.3;
+    tokio::select! {
+        answer = world.post("/holds/decide", &session, &body) => panic!("{answer:?}"),
+        () = slow.begun.notified() => {}
+    }
+    slow.may_end.notify_one();
+    for _ in 0..1_000 {
+        if world.count() == 1 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the decision ended with its connection");
 }
 
 #[tokio::test]

@@ -249,6 +249,7 @@ async fn ask(
         access: Access::new(None, address),
         sign_in: None,
         live: Arc::new(live),
+        requests: tokio_util::task::TaskTracker::new(),
     };
     exchange(Arc::new(pages).router(), request("GET", path, headers, Body::empty())).await
 }
@@ -423,6 +424,7 @@ async fn a_page_only_reads() {
             access: Access::new(None, IpAddr::from([127, 0, 0, 1])),
             sign_in: None,
             live: Arc::new(live),
+            requests: tokio_util::task::TaskTracker::new(),
         };
         let router = Arc::new(pages).router();
         for (path, _) in super::pages().into_iter().chain(super::api()) {

@@ -86,6 +86,7 @@ impl Prepared {
             access: Access::new(token, config.file.server.operator.ip()),
             sign_in: sign_in::open(&service, &driver, reloads)?,
             live: Arc::new(live),
+            requests: TaskTracker::new(),
         };
         let operator = Operator {
             store: store.clone(),
@@ -107,6 +108,7 @@ impl Prepared {
         let Self { service, worker, driver, intake, operator } = self;
         service.open_all().await;
         routes.public.replace(intake.router());
+        let requests = operator.pages.requests.clone();
         routes.operator.replace(operator.router());
         let listener = store::listen(&service.config().place, &service.bell);
         let running = TaskTracker::new();
@@ -124,7 +126,8 @@ impl Prepared {
             worker.run(stop, GRACE).await;
         });
         running.close();
-        RunningService { service, running, _listener: listener }
+        requests.close();
+        RunningService { service, running, requests, _listener: listener }
     }
 }
 
@@ -132,6 +135,8 @@ impl Prepared {
 pub(super) struct RunningService {
     service: Arc<Service>,
     running: TaskTracker,
+    /// The requests of people that change something.
+    requests: TaskTracker,
     /// While this value exists, the bell rings each time another process makes a key due.
     _listener: Option<Box<dyn Send + Sync>>,
 }
@@ -145,7 +150,9 @@ impl RunningService {
     /// Stops the work, and waits until the running keys have ended.
     pub(super) async fn stop(&self) {
         self.service.stop.cancel();
-        self.running.wait().await;
+        // A request whose body never arrives must not delay the stop.
+        let requests = tokio::time::timeout(GRACE, self.requests.wait());
+        let _ = tokio::join!(self.running.wait(), requests);
         self.service.leave().await;
     }
 }

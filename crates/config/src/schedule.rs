@@ -37,6 +37,11 @@ impl Schedule<'_> {
                 Err(Invalid::new(at, what).hint(Some("set only one of them".into())))
             }
             (Some(cron), None) => match cron.parse::<croner::Cron>() {
+                // Such an expression names a day that does not exist, like 31 February.
+                Ok(_) if self.next(Time(0)).is_none() => {
+                    let rule = format!("match at least one date, found `{}`", cron.escape_debug());
+                    Err(Invalid::must(at, &rule).hint(Some("use a value such as `0 3 * * *` (UTC)".into())))
+                }
                 Ok(_) => Ok(()),
                 Err(error) => {
                     let rule = format!("be a cron expression, found `{}`: {error}", cron.escape_debug());

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use beadle_engine::apply::{PlanWriter, Planner};
-use beadle_engine::{Change, Lane, Plan, Store};
+use beadle_engine::{Change, Clock, Lane, Plan, Store};
 
 use crate::app::application::App;
 use crate::app::connections::budget_and_cache_options::ClientOptions;
 use crate::app::connections::budget_share::SpawnedShare;
 use crate::app::operations::applier::{Applier, write};
+use crate::app::operations::pausing;
 use crate::app::store;
 use crate::cli::ApplyArgs;
 use crate::commands::plan::{plan, plan_groups};
@@ -27,6 +28,7 @@ use crate::output::printer::{Printer, Tone};
 
 pub(crate) async fn run(config: &Arc<Config>, args: &ApplyArgs, printer: &Printer) -> anyhow::Result<u8> {
     let store = store::open(config).await?;
+    pausing::pause_new_targets(config, store.as_ref(), Clock::system().now()).await?;
     let app = App::new(config, ClientOptions { store: Some(store.clone()), ..ClientOptions::PATIENT });
     let mut shared = Vec::new();
     let code = Box::pin(all(&app, args, &store, &mut shared, printer)).await;

@@ -43,7 +43,7 @@ pub(crate) async fn run(config: &Arc<Config>, args: &ExplainArgs, printer: &Prin
         printer.json(&serde_json::to_string_pretty(&shown)?);
         return Ok(FINE);
     }
-    tell(&explained, printer);
+    tell(&explained, args.key.as_deref(), printer);
     for line in org.links().iter().flat_map(PolicyLinks::lines) {
         printer.line(printer.paint(Tone::Faint, format!("  {line}")));
     }
@@ -109,7 +109,7 @@ fn has_content(value: &Value) -> bool {
     }
 }
 
-fn tell(explained: &Explanation, printer: &Printer) {
+fn tell(explained: &Explanation, key: Option<&str>, printer: &Printer) {
     printer.line(printer.paint(Tone::Heading, &explained.repository));
     if let Some(why) = &explained.skipped {
         return printer.line(format!("  skipped: {why}"));
@@ -149,10 +149,10 @@ fn tell(explained: &Explanation, printer: &Printer) {
         printer.line(format!("  removed {}  {value}  {place}  by {}  {by}", gone.path, gone.by));
     }
     if explained.values.is_empty() {
-        printer.line(if explained.waived.is_empty() {
-            "  no policy file declares a value for this repository"
-        } else {
-            "  no value applies until the waiver ends"
+        printer.line(match key {
+            _ if !explained.waived.is_empty() => "  no value applies until the waiver ends".to_owned(),
+            Some(key) => format!("  no policy file declares a value of `{key}` for this repository"),
+            None => "  no policy file declares a value for this repository".to_owned(),
         });
     }
 }

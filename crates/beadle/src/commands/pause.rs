@@ -45,6 +45,11 @@ pub(crate) async fn resume(
     let scope = resolve(config, scope).await?;
     let (by, name) = (decided_by(config, decider, printer).await?, scope.name.as_str());
     let resumed = scope.resume((config, store.as_ref()), by.clone(), clock.now()).await?;
+    if let Resumed::OrganisationPaused { organisation, .. } = &resumed {
+        let why = resumed.why_still_paused(name).unwrap_or_default();
+        printer.error(&format!("{why}: to end its pause, run `beadle resume --org {organisation}`"));
+        return Ok(FAILED);
+    }
     let Resumed::Ended { undone } = resumed else {
         let undone = scope.end_undo(store.as_ref(), by, clock.now()).await?;
         if undone == 0 {
@@ -75,8 +80,9 @@ pub(super) async fn resolve(config: &Arc<Config>, scope: &Scope) -> anyhow::Resu
     match named(config, names)? {
         NamedScope::Instance(name) => Ok(PauseScope::of_instance(name)),
         NamedScope::Repository { org, full_name, name } => {
-            let org = App::new(config, ClientOptions::default()).organisation(&org).await?;
-            PauseScope::of_repository(&org.reader, &org.file.name, (full_name, &name)).await
+            // The command must also work while the policy is invalid.
+            let reader = App::new(config, ClientOptions::default()).reader(&org)?;
+            PauseScope::of_repository(&reader, &org.name, (full_name, &name)).await
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::app::groups::directories_and_targets::Directories;
 use crate::app::operations::applier::{Applier, write};
 use crate::app::operations::decided_by::DecidedBy;
 use crate::app::operations::held_change_decisions::{Effect, NamedChange, effect, store_decisions};
+use crate::app::operations::pausing;
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::store;
 use crate::cli::SweepArgs;
@@ -54,12 +55,14 @@ struct SweepRequest<'a> {
 }
 
 async fn sweep(config: &Arc<Config>, args: &SweepArgs, printer: &Printer) -> anyhow::Result<u8> {
+    let printer = &printer.beside_json(args.json);
     let (_folder, store) = if args.without_store {
         let (folder, store) = store::temporary()?;
         (Some(folder), store)
     } else {
         (None, store::open(config).await?)
     };
+    pausing::pause_new_targets(config, store.as_ref(), Clock::system().now()).await?;
     let by =
         if args.approve.is_empty() { None } else { Some(decided_by(config, &args.decider, printer).await?) };
     let asked = &SweepRequest { args, by };

@@ -35,6 +35,8 @@ pub struct Printer {
     stdout: bool,
     /// True if the printer writes colour to standard error.
     stderr: bool,
+    /// True if readable lines go to standard error, because standard output contains only JSON.
+    is_json: bool,
 }
 
 /// The meaning of a text. The meaning decides the colour.
@@ -81,17 +83,27 @@ impl Tone {
 impl Printer {
     /// Creates a printer. The user's option decides whether the printer writes colour.
     pub fn new(color: Color) -> Self {
-        Self { stdout: color.on_stdout(), stderr: color.on_stderr() }
+        Self { stdout: color.on_stdout(), stderr: color.on_stderr(), is_json: false }
     }
 
     /// Creates a printer that writes no colour.
     pub(crate) fn plain() -> Self {
-        Self { stdout: false, stderr: false }
+        Self { stdout: false, stderr: false, is_json: false }
+    }
+
+    /// Returns a printer for a command whose results are JSON if `is_json` is true. The printer then
+    /// writes readable lines, such as the progress, to standard error.
+    #[must_use]
+    pub(crate) fn beside_json(self, is_json: bool) -> Self {
+        Self { is_json, ..self }
     }
 
     /// Prints one readable line of a result. Escapes line breaks in the text, so that the result is
     /// always one line.
     pub fn line(&self, text: impl Display) {
+        if self.is_json {
+            return self.note(text);
+        }
         to_stdout(&self.shown(&text.to_string(), self.stdout));
     }
 
@@ -202,7 +214,7 @@ mod tests {
 
     #[test]
     fn only_the_printer_colours() {
-        let printer = Printer { stdout: true, stderr: true };
+        let printer = Printer { stdout: true, stderr: true, is_json: false };
         let text = format!("{} of {}", printer.paint(Tone::Good, "1\u{1b}[5m"), "\u{1b}]0;title\u{7}");
         assert_eq!(printer.shown(&text, true), "\u{1b}[32m1\\u{1b}[5m\u{1b}[0m of \\u{1b}]0;title\\u{7}");
         assert_eq!(Printer::plain().shown("\u{fdd2}a\u{fdd5}\nb", false), r"\u{fdd2}a\u{fdd5}\nb");
@@ -210,13 +222,13 @@ mod tests {
 
     #[test]
     fn a_name_cannot_leave_a_colour_open_nor_make_a_line() {
-        let printer = Printer { stdout: true, stderr: true };
+        let printer = Printer { stdout: true, stderr: true, is_json: false };
         assert_eq!(printer.shown("\u{fdd4}a\nb", true), "\u{1b}[31;1ma\\nb\u{1b}[0m");
         assert!(printer.shown(&"x".repeat(10_000_000), true).len() < 20_000);
     }
     #[test]
     fn a_stream_without_colour_gets_no_mark() {
-        let printer = Printer { stdout: false, stderr: true };
+        let printer = Printer { stdout: false, stderr: true, is_json: false };
         let text = printer.paint(Tone::Danger, "error");
         assert_eq!(printer.shown(&text, printer.stdout), "error");
         assert_eq!(printer.shown(&text, printer.stderr), "\u{1b}[31;1merror\u{1b}[0m");

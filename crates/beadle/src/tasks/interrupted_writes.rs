@@ -35,7 +35,8 @@ pub(crate) async fn recover_interrupted_writes(
             ..intent.clone()
         };
         if let Ok(key) = intent.key.parse::<Key>() {
-            store.mark(vec![Mark::new(key, Lane::Event)], now).await?;
+            // The log names a key that cannot be marked. Its write must not delay the other writes.
+            store.mark_readable(vec![Mark::new(key, Lane::Event)], now).await?;
         }
         store.journal(None, vec![result], now).await?;
         found += 1;
@@ -47,9 +48,8 @@ pub(crate) async fn recover_interrupted_writes(
 /// result, the process that stored the intent has ended.
 const ENDED: Duration = Duration::from_secs(1200);
 
-/// The task for a store that several processes use. If the store is a file, `beadle serve` recovers
-/// interrupted writes once, at its start. When `beadle serve` starts, no other process can have a
-/// write in progress.
+/// The task that recovers interrupted writes. If the store is a file, `beadle serve` also recovers them
+/// at its start, because no other process can have a write in progress at that moment.
 pub(super) struct InterruptedWrites(pub(super) Arc<Service>);
 
 #[async_trait]

@@ -120,8 +120,8 @@ fn all(service: &Arc<Service>, host: Host) -> Vec<Arc<dyn BackgroundTask>> {
             all.push(Arc::new(secret_retries::Secrets(service.clone())));
             all.push(Arc::new(inbox_journal_pruning::Pruning(service.clone())));
             all.push(Arc::new(metrics_update::ConditionMetrics(service.clone())));
+            all.push(Arc::new(interrupted_writes::InterruptedWrites(service.clone())));
             if store::is_shared(&service.config().place) {
-                all.push(Arc::new(interrupted_writes::InterruptedWrites(service.clone())));
                 all.push(Arc::new(store_clock_check::StoreClock(service.clone())));
             }
         }

@@ -38,6 +38,10 @@ fn an_error_names_the_file_the_line_and_the_key() {
             "webhook_secrets = [\n\"env:A\",\n\"hunter2\",\n]",
             "beadle.toml:7: `org.webhook_secrets`: a secret must be a reference",
         ),
+        (
+            "schedule = \"0 0 31 2 *\"",
+            "beadle.toml:5: `org.schedule` must match at least one date, found `0 0 31 2 *`",
+        ),
         ("schedule = \"often\"", "beadle.toml:5: `org.schedule` must be a cron expression, found `often`: "),
         ("[retention]\nids = \"7d\"", "beadle.toml:6: `retention.ids` must be at least `8d`\nhint: "),
         (

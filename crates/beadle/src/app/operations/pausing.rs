@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use beadle_engine::journal::OperatorAction;
-use beadle_engine::{Entry, Store, Time, revive_paused};
+use beadle_engine::{Entry, Pause, Store, Time, revive_paused};
 use beadle_github::Reader;
 use beadle_repositories::policy::nearest;
 use beadle_repositories::undo;
@@ -65,6 +65,22 @@ pub(crate) enum Resumed {
     },
     /// There is no pause.
     NotPaused,
+    /// The target consists of the teams of this organisation, and the organisation is paused until
+    /// this time. So the target stays paused until the same time.
+    OrganisationPaused {
+        /// The name of the organisation.
+        organisation: String,
+        /// The end of the organisation's pause.
+        until: Time,
+    },
+}
+
+impl Resumed {
+    /// Returns why the scope `name` is still paused, or `None` if it is not paused.
+    pub(crate) fn why_still_paused(&self, name: &str) -> Option<String> {
+        let Self::OrganisationPaused { organisation, until } = self else { return None };
+        Some(format!("{name} stays paused until {until}, because the organisation {organisation} is paused"))
+    }
 }
 
 /// Finds the scope that an operator specified. Sends no request.
@@ -118,12 +134,17 @@ impl PauseScope {
         now: Time,
     ) -> anyhow::Result<Time> {
         check_length(time)?;
-        let until = now + time;
         let paused = store.pauses(now).await?;
+        let end = |scope: &str| paused.iter().find(|pause| pause.scope == scope).map(|pause| pause.until);
+        let of_organisation = organisation_of(config, &self.scope).and_then(end);
+        // A pause of a target cannot be shorter than the pause of its organisation.
+        let until = of_organisation.map_or(now + time, |end| end.max(now + time));
         store.pause(&self.scope, until).await?;
         for target in teams_of(config, &self.scope) {
-            // If the target has a longer pause of its own, that pause stays in force.
-            if !paused.iter().any(|pause| pause.scope == target && pause.until > until) {
+            // If the target has a longer pause of its own, that pause stays in force. A pause that
+            // ends with the earlier pause of the organisation is not the target's own.
+            let is_own = end(target).is_some() && end(target) != end(&self.scope);
+            if !is_own || end(target) < Some(until) {
                 store.pause(target, until).await?;
             }
         }
@@ -142,6 +163,12 @@ impl PauseScope {
         let scope = self.scope.as_str();
         let paused = store.pauses(now).await?;
         let until = |scope: &str| paused.iter().find(|pause| pause.scope == scope).map(|pause| pause.until);
+        if let Some(organisation) = organisation_of(config, scope)
+            && let Some(end) = until(organisation)
+        {
+            store.pause(scope, end).await?;
+            return Ok(Resumed::OrganisationPaused { organisation: organisation.to_owned(), until: end });
+        }
         for target in teams_of(config, scope) {
             // If the target's pause ends at another time, somebody paused the target itself. That
             // pause stays in force.
@@ -192,6 +219,27 @@ pub(crate) fn check_length(time: Duration) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Pauses the targets that are teams of a paused organisation. Somebody could have added such a target
+/// to the configuration after the pause began.
+pub(crate) async fn pause_new_targets(config: &Config, store: &dyn Store, now: Time) -> anyhow::Result<()> {
+    let paused = store.pauses(now).await?;
+    for organisation in &paused {
+        for target in teams_of(config, &organisation.scope) {
+            let is_covered = |pause: &Pause| pause.scope == target && pause.until >= organisation.until;
+            if !paused.iter().any(is_covered) {
+                store.pause(target, organisation.until).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// If a target consists of teams, returns the name of their organisation.
+fn organisation_of<'a>(config: &'a Config, target: &str) -> Option<&'a str> {
+    let target = config.file.target.iter().find(|one| one.name == target)?;
+    target.github.as_ref().map(|teams| teams.org.as_str())
+}
+
 /// Returns the targets that are teams of this organisation. A pause of the organisation must also
 /// stop the writes to these teams.
 fn teams_of<'a>(config: &'a Config, org: &str) -> Vec<&'a str> {
@@ -235,6 +283,49 @@ mod tests {
             let scope = found(org, repo, target);
             assert_eq!(scope.as_deref(), expected, "{org:?} {repo:?} {target:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_teams_of_a_paused_organisation_are_paused_exactly_as_long() {
+        let (folder, _) = config();
+        let text = CONFIG.replace("token = \"env:T\"", "app = { id = 1, key = \"env:K\" }");
+        let text = format!(
+            "{text}[[target]]\nname = \"teams\"\ngithub = {{ org = \"acme\", teams_from_policy = true }}\n"
+        );
+        let path = folder.path().join("beadle.toml");
+        std::fs::write(&path, text).unwrap();
+        let config = Config::load(&path).unwrap();
+        let (_stored, store) = crate::app::store::temporary().unwrap();
+        let store = store.as_ref();
+        let [acme, teams] = ["acme", "teams"].map(|name| PauseScope::of_instance(name.to_owned()));
+        let (hour, by) = (Duration::from_secs(3600), || DecidedBy::without_reason("ann"));
+        let pause = async |scope: &PauseScope, time| {
+            scope.pause((&config, store), time, by(), Time(0)).await.unwrap()
+        };
+        let resume = async |scope: &PauseScope| scope.resume((&config, store), by(), Time(1)).await.unwrap();
+        let end = async || {
+            let pauses = store.pauses(Time(1)).await.unwrap();
+            pauses.into_iter().find(|pause| pause.scope == "teams").map(|pause| pause.until)
+        };
+        let long = pause(&acme, 2 * hour).await;
+        assert_eq!(end().await, Some(long));
+        assert_eq!(pause(&teams, hour / 60).await, long, "a shorter pause of the target changes nothing");
+        assert!(matches!(resume(&teams).await, Resumed::OrganisationPaused { .. }));
+        assert_eq!(end().await, Some(long));
+        let short = pause(&acme, hour).await;
+        assert_eq!(end().await, Some(short), "the teams go on with their organisation");
+        resume(&acme).await;
+        assert_eq!(end().await, None);
+        // A longer pause of the target stays.
+        let own = pause(&teams, 3 * hour).await;
+        pause(&acme, hour).await;
+        resume(&acme).await;
+        assert_eq!(end().await, Some(own));
+        // The configuration got the target during the pause.
+        store.resume("teams").await.unwrap();
+        store.pause("acme", long).await.unwrap();
+        pause_new_targets(&config, store, Time(1)).await.unwrap();
+        assert_eq!(end().await, Some(long));
     }
 
     #[tokio::test]

@@ -162,7 +162,11 @@ impl PageOperations {
         let (scope, now) = (self.scope(scope).await?, self.service.clock().now());
         let place = (self.service.config(), self.service.store.as_ref());
         let resumed = scope.resume(place, DecidedBy::without_reason(by), now).await;
-        match resumed.map_err(|error| refusal(&error))? {
+        let resumed = resumed.map_err(|error| refusal(&error))?;
+        if let Some(why) = resumed.why_still_paused(&scope.name) {
+            return Err(DecisionRefusal::Conflict(why));
+        }
+        match resumed {
             Resumed::Ended { undone: 0 } => Ok(one(format!("{} is no longer paused", scope.name))),
             Resumed::Ended { undone } => {
                 let count = counted(undone, "repository has", "repositories have");
@@ -171,7 +175,9 @@ impl PageOperations {
                     scope.name
                 )))
             }
-            Resumed::NotPaused => Err(DecisionRefusal::Conflict(format!("{} is not paused", scope.name))),
+            Resumed::NotPaused | Resumed::OrganisationPaused { .. } => {
+                Err(DecisionRefusal::Conflict(format!("{} is not paused", scope.name)))
+            }
         }
     }
 

@@ -31,6 +31,7 @@ use crate::app::gate::generation_holds;
 use crate::app::groups::accepted_mappings;
 use crate::app::groups::directories_and_targets::Directories;
 use crate::app::groups::target::GroupTarget;
+use crate::app::operations::pausing;
 use crate::app::organisations::installations::Installations;
 use crate::app::organisations::open_organisation::GithubOrganisation;
 use crate::app::organisations::served_organisation::ServedOrganisation;
@@ -244,6 +245,13 @@ impl Service {
             accepted_mappings::begin_without(self.config(), &self.directories);
         }
         self.end_unknown_holds().await;
+        let now = self.clock().now();
+        if let Err(error) = pausing::pause_new_targets(self.config(), self.store.as_ref(), now).await {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "pauses unknown, the teams of a paused organisation are possibly not paused"
+            );
+        }
         policy_mappings::await_all(self.config(), &self.directories, &self.orgs, self.store.as_ref()).await;
         let opening = self.orgs.iter().map(|org| async move {
             let organisation = &org.file.name;

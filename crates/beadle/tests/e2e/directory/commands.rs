@@ -37,7 +37,10 @@ async fn commands_accept_the_name_of_a_group() {
     world.beadle(&["queue", "--group", "AWS_Ops"]).await.expect(0);
     let wrong = world.beadle(&["queue", "--group", "Opz"]).await.expect(1).err;
     assert!(wrong.contains("did you mean `Ops`"), "{wrong}");
-    world.beadle(&["sweep", "--json"]).await.expect(0);
+    let first = world.beadle(&["sweep", "--json"]).await.expect(0);
+    let is_json = |line: &str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+    assert!(first.out.lines().all(is_json), "{}", first.out);
+    assert!(first.err.contains("written"), "each write is on standard error: {}", first.err);
     world.until_holds("Dev", 0..2).await;
     let swept = world.beadle(&["sweep", "--json"]).await.expect(0).json();
     assert_eq!(swept["target"], "aws");

@@ -46,6 +46,7 @@ mod repository;
 mod rest_reads;
 mod rulesets;
 mod shape;
+mod stored_names;
 mod sweep_read;
 mod team;
 mod teams;
@@ -85,6 +86,7 @@ pub use repository::{
     Permission, Repository, Rule, StatusCheck, Visibility,
 };
 pub use rulesets::Ruleset;
+pub use stored_names::{NameKind, Names};
 pub use team::{NamedTeam, NewTeam};
 pub use teams::TeamPermission;
 pub use unsure::Unsure;

@@ -111,6 +111,7 @@ async fn no_access_is_removed_from_a_new_owner_of_a_name() {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "the test needs a name that was resolved a moment ago")]
 async fn a_fresh_name_costs_no_call_and_an_older_one_costs_one() {
     let world = World::new(|_| 7);
     let actor = Actor { kind: ActorKind::User, name: "mona".into(), id: None, number: None };

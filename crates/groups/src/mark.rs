@@ -166,7 +166,7 @@ impl Marker {
         if self.directories.is_empty() {
             return Ok((keys, None));
         }
-        for group in self.source()?.groups_of(id).await? {
+        for group in self.source()?.groups_of(id).await?.unwrap_or_default() {
             keys.extend(self.of_found(&group.id, Some(&group)).await?);
         }
         let mut broken = None;

@@ -114,7 +114,7 @@ async fn candidate(
                 first = first.or(Some(&person.id));
                 accounts.insert(account.id);
             }
-            Found::Missing(_) | Found::Another(_) => missing += 1,
+            Found::Missing(_) | Found::Another(_) | Found::NewOwner(_) => missing += 1,
         }
     }
     let Some(first) = first else { return Ok(None) };

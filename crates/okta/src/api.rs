@@ -152,12 +152,12 @@ impl Okta {
         }
     }
 
-    /// Returns the groups of a user. The result is empty if the user does not exist.
-    pub async fn groups_of(&self, user: &str) -> Result<Vec<Group>, Failure> {
+    /// Returns the groups of a user, or `None` if the user does not exist.
+    pub async fn groups_of(&self, user: &str) -> Result<Option<Vec<Group>>, Failure> {
         let path = Path::at("api/v1/users").value(user).then("groups").query("limit", PAGE);
         match self.pages(&self.users, path).await {
-            Ok(groups) => Ok(groups),
-            Err(error) if error.status() == Some(404) => Ok(Vec::new()),
+            Ok(groups) => Ok(Some(groups)),
+            Err(error) if error.status() == Some(404) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

@@ -14,7 +14,6 @@ mod identity;
 mod import;
 mod in_force;
 mod looks;
-pub mod names;
 mod order;
 mod organisation;
 pub mod overrides;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use beadle_engine::{
     Change, Class, Failure, Key, Lane, Mode, Plan, SharedRead, Store, Unknown, Waiting, Waived,
 };
-use beadle_github::{IndexRow, Reader, Repository, Unsure};
+use beadle_github::{IndexRow, Names, Reader, Repository, Unsure};
 use futures::future::join_all;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
@@ -15,7 +15,6 @@ use crate::controls::ControlLog;
 use crate::creation::creation_key;
 use crate::in_force::{Modes, PolicyHandle};
 use crate::looks::Looks;
-use crate::names::Names;
 use crate::order::in_order;
 use crate::overrides::Overrides;
 use crate::planner::pages::Pages;
@@ -392,12 +391,17 @@ impl RepositoryPlanner {
             Some(reached) => reached.moves(policy, &target, seen, &desired).await?,
             None => Moves::default(),
         };
+        let is_written = |aspect: &Aspect| self.modes.of(aspect.name) > Mode::Observe;
+        // The mode `add-only` does not raise a permission.
+        let is_enforced = |aspect: &Aspect| self.modes.of(aspect.name) == Mode::Enforce;
         let context = Context {
             reader: &self.reader,
             desired: &desired,
             repository: seen,
             secrets: &self.secrets,
-            settings_are_written: self.modes.of(aspects::settings::SETTINGS.name) > Mode::Observe,
+            settings_are_written: is_written(&aspects::settings::SETTINGS),
+            teams_are_written: is_enforced(&aspects::teams::TEAMS),
+            collaborators_are_written: is_enforced(&aspects::collaborators::COLLABORATORS),
             names: &self.names,
             secret_memory: &self.secret_memory,
         };

@@ -91,6 +91,24 @@ pub struct User {
     pub other: Map<String, Value>,
 }
 
+impl User {
+    /// Returns the complete list of the user's addresses, with `address` as the primary address. Other
+    /// addresses, such as the address at home, stay.
+    pub fn emails_with(&self, address: &str) -> Value {
+        let mut emails = self.other.get("emails").and_then(Value::as_array).cloned().unwrap_or_default();
+        let primary = emails.iter().position(|email| email["primary"] == true);
+        match emails.get_mut(primary.unwrap_or(0)).and_then(Value::as_object_mut) {
+            Some(email) => {
+                email.insert("value".to_owned(), json!(address));
+                // Some servers show this text, which they make from the value.
+                email.remove("display");
+            }
+            None => emails = vec![json!({ "value": address, "type": "work", "primary": true })],
+        }
+        Value::Array(emails)
+    }
+}
+
 impl Record for User {
     fn read(shown: &Value) -> Result<Self, String> {
         let id = text(shown, "id").ok_or("the record has no id")?;
@@ -229,6 +247,10 @@ mod tests {
         assert_eq!(user.value("name.givenName"), "Ada");
         assert_eq!(user.value("name.familyName"), Value::Null);
         assert_eq!(user.value("emails"), "ada@acme.example", "the primary address");
+        assert_eq!(
+            user.emails_with("new@acme.example"),
+            json!([{ "value": "old@acme.example" }, { "value": "new@acme.example", "primary": true }])
+        );
         assert_eq!((user.value("active"), user.value("externalId")), (json!(true), Value::Null));
     }
 

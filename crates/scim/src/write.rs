@@ -209,11 +209,13 @@ impl Writer {
         }
     }
 
-    /// Sets these values of a user. All other values of the user do not change.
+    /// Sets these values of a user. All other values of the user do not change. If `emails` is a text,
+    /// the user has only this address afterwards. To keep the other addresses, pass the complete list.
     pub async fn update_user(&self, id: &str, values: &[(&str, Value)]) -> Result<(), Failure> {
         let operation = |(path, value): &(&str, Value)| {
             let value = match *path {
-                "emails" => json!([{ "value": value, "type": "work", "primary": true }]),
+                // A list is complete, see `User::emails_with`.
+                "emails" if value.is_string() => json!([{ "value": value, "type": "work", "primary": true }]),
                 _ => value.clone(),
             };
             json!({ "op": "replace", "path": path, "value": value })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use beadle_engine::{Clock, Store, WritePace};
-use beadle_github::{Api, Asks, IssueWriter, Reader};
+use beadle_github::{Api, Asks, IssueWriter, Names, Reader};
 use beadle_repositories::Policy;
 
 use crate::app::connections::budget_and_cache_options::ClientOptions;
@@ -98,6 +98,7 @@ impl App {
             table,
             source: source.clone(),
             organisation: file.name.clone(),
+            names: Names::new(self.options.store.clone(), &file.name, &self.clock),
         })
     }
 

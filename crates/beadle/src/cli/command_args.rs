@@ -316,8 +316,8 @@ pub(crate) struct InitArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RebindArgs {
-    /// Repository that has the name now, such as `acme/widgets`. With `--team` or `--user`, the
-    /// organisation of the team or user, such as `acme`
+    /// Repository that has the name now, such as `acme/widgets`. With `--team`, `--user` or
+    /// `--repository`, the organisation whose policy uses the name, such as `acme`
     #[arg(value_name = "OWNER[/NAME]")]
     pub(crate) subject: String,
     /// Confirm the team that has this slug now, such as `platform`
@@ -326,6 +326,10 @@ pub(crate) struct RebindArgs {
     /// Confirm the user who has this login now, such as `mona`
     #[arg(long, value_name = "LOGIN")]
     pub(crate) user: Option<String>,
+    /// Confirm the repository that contains the policy and has this name now, such as
+    /// `acme/policy`
+    #[arg(long, value_name = "OWNER/NAME", conflicts_with_all = ["team", "user"])]
+    pub(crate) repository: Option<String>,
     #[command(flatten)]
     pub(crate) decider: DeciderArgs,
 }

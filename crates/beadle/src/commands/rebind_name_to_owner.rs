@@ -5,8 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use beadle_engine::journal::OperatorAction;
 use beadle_engine::{Clock, Entry, Key, Lane, Mark, Store};
-use beadle_github::{Actor, ActorKind};
-use beadle_repositories::names::{Named, Names};
+use beadle_github::{Actor, ActorKind, NameKind, Names};
 use beadle_repositories::overrides::Overrides;
 
 use crate::app::application::App;
@@ -22,9 +21,14 @@ use crate::output::printer::Printer;
 pub(crate) async fn run(config: &Arc<Config>, args: &RebindArgs, printer: &Printer) -> anyhow::Result<u8> {
     let clock = Clock::system();
     let by = decided_by(config, &args.decider, printer).await?;
+    if let Some(name) = &args.repository {
+        return self::name((config, by), &args.subject, (NameKind::Repository, name), &clock, printer).await;
+    }
     match (&args.team, &args.user) {
-        (Some(slug), _) => name((config, by), &args.subject, (Named::Team, slug), &clock, printer).await,
-        (None, Some(login)) => name((config, by), &args.subject, (Named::User, login), &clock, printer).await,
+        (Some(slug), _) => name((config, by), &args.subject, (NameKind::Team, slug), &clock, printer).await,
+        (None, Some(login)) => {
+            name((config, by), &args.subject, (NameKind::User, login), &clock, printer).await
+        }
         (None, None) => repository((config, by), &args.subject, &clock, printer).await,
     }
 }
@@ -63,10 +67,11 @@ async fn repository(
 }
 
 /// Confirms that a name in the policy means the team or user that has this name now.
+#[expect(clippy::disallowed_methods, reason = "the command asks who the new owner of the name is")]
 async fn name(
     (config, by): (&Arc<Config>, DecidedBy),
     organisation: &str,
-    (named, name): (Named, &str),
+    (named, name): (NameKind, &str),
     clock: &Clock,
     printer: &Printer,
 ) -> anyhow::Result<u8> {
@@ -76,28 +81,63 @@ async fn name(
     }
     let file = config.orgs(Some(organisation))?[0];
     let store = store::open_existing(config).await?;
-    let org = App::new(config, ClientOptions::default()).organisation(file).await?;
-    let kind = match named {
-        Named::Team => ActorKind::Team,
-        Named::User => ActorKind::User,
+    // The policy is possibly invalid, or in a repository that the operator has not confirmed yet. So
+    // the command does not read the policy.
+    let reader = App::new(config, ClientOptions::default()).reader(file)?;
+    let (found_name, found_id) = match named {
+        NameKind::Repository => {
+            let parts = [file.policy.repository(), file.base.as_ref()].into_iter().flatten();
+            let places: Vec<String> =
+                parts.map(|part| format!("{}/{}", part.owner(&file.name), part.repository)).collect();
+            if !places.iter().any(|place| place.eq_ignore_ascii_case(name)) {
+                anyhow::bail!(
+                    "the policy of {} is not in `{name}`, but in: {}",
+                    file.name,
+                    places.join(", ")
+                );
+            }
+            repository_named(config, name).await?
+        }
+        NameKind::Team | NameKind::User => {
+            let kind = if named == NameKind::Team { ActorKind::Team } else { ActorKind::User };
+            let actor = Actor { kind, name: name.to_owned(), id: None, number: None };
+            let found = reader.resolve(&[actor]).await?.into_iter().next();
+            let found = found.with_context(|| format!("no answer from GitHub about the {what} `{name}`"))?;
+            let found = found.map_err(anyhow::Error::msg)?;
+            (found.name, found.id)
+        }
     };
-    let actor = Actor { kind, name: name.to_owned(), id: None, number: None };
-    let found = org.reader.resolve(&[actor]).await?.into_iter().next();
-    let found = found.with_context(|| format!("no answer from GitHub about the {what} `{name}`"))?;
-    let found = found.map_err(anyhow::Error::msg)?;
-    let (about, _) = org.reader.organisation_and_clock().await?;
+    let (about, _) = reader.organisation_and_clock().await?;
     let id = about["id"].as_u64().context("invalid response from GitHub: the organisation has no id")?;
     let names = Names::new(Some(store.clone()), &file.name, clock);
     let before = names.remembered(named, name).await?;
-    names.confirm(named, name, found.id).await?;
+    names.confirm(named, name, found_id).await?;
     let (adopted, DecidedBy { name: by, reason }) = (format!("{what} {name}"), by);
-    let action = OperatorAction::AdoptedName { adopted, id: found.id, before, by, reason };
+    let action = OperatorAction::AdoptedName { adopted, id: found_id, before, by, reason };
     journal(&store, &Key::new("organisation", &file.name, id), &file.name, action, clock).await?;
+    let effect = match named {
+        NameKind::Repository => "Beadle reads the policy from it within a minute",
+        NameKind::Team | NameKind::User => "from the next sweep on",
+    };
     printer.line(format!(
-        "{what} `{}` (id {}) confirmed for the policy of {}, from the next sweep on",
-        found.name, found.id, file.name
+        "{what} `{found_name}` (id {found_id}) confirmed for the policy of {}; {effect}",
+        file.name
     ));
     Ok(FINE)
+}
+
+/// Returns the name and the id of the repository that has this name now.
+async fn repository_named(config: &Arc<Config>, full_name: &str) -> anyhow::Result<(String, u64)> {
+    let (owner, name) = full_name.split_once('/').with_context(|| {
+        format!("`--repository` needs OWNER/NAME, such as `acme/policy`, found `{full_name}`")
+    })?;
+    let file = config.orgs(Some(owner))?[0];
+    let reader = App::new(config, ClientOptions::default()).reader(file)?;
+    let found = reader.repositories_called(&[name.to_owned()]).await?.into_iter().next().flatten();
+    let found = found.with_context(|| {
+        format!("repository `{full_name}` does not exist, or the App has no access to it")
+    })?;
+    Ok((format!("{owner}/{}", found.name), found.id))
 }
 
 async fn journal(

@@ -190,7 +190,7 @@ async fn a_start_without_github_uses_the_last_accepted_generation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_changed_file_of_a_large_policy_takes_four_calls_at_most() {
+async fn one_changed_file_of_a_large_policy_takes_five_calls_at_most() {
     let mut files = Map::from_iter([(SETTINGS.to_owned(), json!(POLICY))]);
     for n in 0..300 {
         files.insert(
@@ -215,7 +215,7 @@ async fn one_changed_file_of_a_large_policy_takes_four_calls_at_most() {
     merge(&world, json!({ SETTINGS: wiki(true) }), "ann", "Turn wikis on").await;
     until_logged(&serving, "policy in force", 2).await;
     let calls = world.sim.calls_that(about_policy);
-    assert!(calls.len() <= 4, "{} calls", calls.len());
+    assert!(calls.len() <= 5, "{} calls", calls.len());
     world.until("widgets", "the merged policy", |found| found["has_wiki"] == json!(true)).await;
 }
 
@@ -356,4 +356,30 @@ async fn a_merge_to_a_shared_base_changes_the_policy_that_stands_on_it() {
     let of_acme = entries.iter().filter(|entry| entry["subject"] == "acme");
     let authors = of_acme.map(|entry| entry["detail"]["base"]["author"].clone());
     assert_eq!(authors.collect::<Vec<_>>(), [json!("ann"), json!("bob")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_takes_the_name_of_the_policys_repository_writes_no_policy() {
+    let world = world(json!({ SETTINGS: POLICY })).await;
+    let serving = world.serve().await;
+    world.connect();
+    world.until_swept(&serving).await;
+    let ours = world.repository("admin");
+    world.patch(json!({ "admin": null, "policies": ours }), false).await;
+    let theirs = json!({ "id": 9100, "branches": { "main": {} }, "contents": { SETTINGS: wiki(true) } });
+    world.patch(json!({ "admin": theirs }), true).await;
+    let why = "another repository with the id 9100 has this name now; if the policy means this repository, run `beadle rebind acme --repository acme/admin`";
+    world.beadle(&["tasks", "run", "policy of acme"]).await;
+    until_logged(&serving, why, 1).await;
+    world.beadle(&["tasks", "run", "sweep of acme"]).await.expect(0);
+    world.until_idle().await;
+    assert_eq!(policies(&world).await.len(), 1);
+    assert_eq!(world.repository("widgets")["has_wiki"], json!(false));
+    let policies = world.repository("policies");
+    for key in ["visibility", "has_wiki", "delete_branch_on_merge", "topics", "teams", "protection"] {
+        assert_eq!(policies[key], ours[key], "the policy does not apply to its own repository: {key}");
+    }
+    world.beadle(&["rebind", "acme", "--repository", "acme/admin"]).await.expect(0);
+    world.beadle(&["tasks", "run", "policy of acme"]).await.expect(0);
+    world.until("widgets", "the confirmed policy", |found| found["has_wiki"] == json!(true)).await;
 }

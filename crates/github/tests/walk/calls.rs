@@ -5,7 +5,7 @@ use std::sync::Arc;
 use beadle_engine::Time;
 use beadle_github::{
     Actor, ActorKind, Annotation, Below, CheckOutput, CheckWriter, Conclusion, Cursor, FilesCommit, Grantee,
-    IssueWriter, Known, Method, NewTeam, Path, Permission, Reader, Repository, SelectedBy, Team,
+    IssueWriter, Known, Method, Names, NewTeam, Path, Permission, Reader, Repository, SelectedBy, Team,
     TeamPermission, Visibility, Writer,
 };
 use beadle_transport::testing::Texts;
@@ -41,7 +41,19 @@ fn repository(texts: &Texts) -> Repository {
     }
 }
 
+/// Resolves the names of a policy.
+pub(crate) async fn resolve(reader: &Reader, texts: &Texts) -> bool {
+    let actor = |kind, name| {
+        let name = texts.pick(name).to_owned();
+        (Actor { kind, name, id: None, number: None }, None)
+    };
+    let wanted =
+        [actor(ActorKind::User, "user"), actor(ActorKind::Team, "team"), actor(ActorKind::App, "app")];
+    Names::new(None, "acme", reader.clock()).resolve(reader, &wanted).await.is_ok()
+}
+
 /// Calls a method of the reader, and returns whether the call succeeded.
+#[expect(clippy::disallowed_methods, reason = "the walk makes every call of the client")]
 pub(crate) async fn read(call: &str, reader: &Reader, texts: &Texts) -> bool {
     let text = |name: &'static str| texts.pick(name);
     let mut repository = repository(texts);

@@ -16,7 +16,9 @@ use beadle_github::{
 };
 use beadle_transport::ClientSettings;
 use beadle_transport::testing::{Arrived, Recorder, Texts, holds_all, walk};
-use calls::{read, write, write_check, write_issue, write_to_members, write_to_repository, write_to_team};
+use calls::{
+    read, resolve, write, write_check, write_issue, write_to_members, write_to_repository, write_to_team,
+};
 use entries::{ENTRIES, EVERYWHERE};
 use secrecy::SecretString;
 use serde_json::json;
@@ -68,7 +70,9 @@ async fn perform(call: &str, texts: &Texts) -> Vec<Arrived> {
                 AppRegistration::new(&endpoint(), &Clock::system(), settings(&recorder)).unwrap();
             registration.exchange(texts.pick("code")).await.is_ok()
         }
+        Some(("Names", "resolve")) => Box::pin(resolve(&reader, texts)).await,
         // These methods use only the store and send no request.
+        Some(("Names", _)) => true,
         None if ["another_organisation", "remember_organisation"].contains(&call) => true,
         _ => panic!("the walk does not know how to call {call}"),
     };

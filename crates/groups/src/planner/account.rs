@@ -32,7 +32,7 @@ impl GroupPlanner {
             return Ok(plan);
         };
         let found = match self.directory.person_with_id(source, person).await {
-            Ok(Some(found)) if !found.is_leaving => match self.left_last_group(&whose).await {
+            Ok(Some(found)) if !found.is_leaving => match self.left_last_group(&whose, None).await {
                 Ok(true) => Some(found),
                 Ok(false) => return Ok(plan),
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),

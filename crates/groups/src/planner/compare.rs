@@ -166,6 +166,9 @@ impl GroupPlanner {
                     }
                 }
                 Ok(Found::Another(why)) => doubt(&person, why, false),
+                Ok(Found::NewOwner(why)) => {
+                    plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part: None, why, transient: false });
+                }
                 Ok(Found::Missing(_)) if provisions && person.may_be_made => {
                     difference.provision.push(person);
                 }

@@ -7,8 +7,9 @@ use beadle_engine::{Change, Failure, Field, Plan, Risk};
 use serde_json::{Value, json};
 
 use super::{Facts, GROUP, GroupPlanner, MEMBERS, What, Write, named};
+use crate::accounts::PersonAccount;
 use crate::links::GroupLink;
-use crate::mapping::{GroupKey, Mappings, OnDelete};
+use crate::mapping::{GroupKey, Mappings, OnDelete, Users};
 use crate::targets::TargetAccount;
 
 impl GroupPlanner {
@@ -57,6 +58,20 @@ impl GroupPlanner {
                 // can remove all members.
                 let out: BTreeSet<String> = members.iter().map(|account| account.id.clone()).collect();
                 let out = Arc::new(out);
+                // Afterwards, Beadle deactivates the accounts that it created and that are in no other
+                // group.
+                let provisions = mapping.users == Users::Provision;
+                let watched = |part: &[TargetAccount]| -> Vec<PersonAccount> {
+                    let whose = |account: &TargetAccount| {
+                        Some(PersonAccount {
+                            source: source.clone(),
+                            person: account.person.clone()?,
+                            account: account.id.clone(),
+                            login: account.label().to_owned(),
+                        })
+                    };
+                    part.iter().filter(|_| provisions).filter_map(whose).collect()
+                };
                 for part in members.chunks(self.directory.target.changes_at_once().max(1)) {
                     let field = |account: &TargetAccount| Field {
                         name: account.label().to_owned(),
@@ -81,7 +96,7 @@ impl GroupPlanner {
                                 read,
                                 members: members.len(),
                                 confirmed: Vec::new(),
-                                watched: Vec::new(),
+                                watched: watched(part),
                                 settles: true,
                                 wanted: Arc::default(),
                                 out: out.clone(),

@@ -103,7 +103,9 @@ impl GroupPlanner {
             let listed_as = desired.listed_as_leaving(&account);
             let signs_in =
                 provisions && account.person.is_some() && self.signs_in(&account, &mut looks).await?;
-            let by_id = account.person.as_deref().map(Named::Id);
+            // One account can have the names of several people, so Beadle asks by id if it can.
+            let id = account.person.as_deref().or(listed_as.map(|listed| listed.id.as_str()));
+            let by_id = id.map(Named::Id);
             let named = by_id.or_else(|| account.known_as.first().map(|name| Named::Name(name)));
             let (answer, by) = match named {
                 Some(person) if asks > 0 && room > 0 && (is_held || listed_as.is_some() || signs_in) => {
@@ -151,7 +153,8 @@ impl GroupPlanner {
                 }
                 Answer::Stays => {
                     if let Some(whose) = whose {
-                        let part_of = if self.may_deactivate(&whose).await? {
+                        let group = seen.group.as_deref();
+                        let part_of = if self.may_deactivate(&whose, group).await? {
                             &mut part.deactivate
                         } else {
                             &mut part.watched
@@ -182,11 +185,11 @@ impl GroupPlanner {
         }
     }
 
-    /// Returns whether a person left the last group. If the answer is `true`, Beadle deactivates
+    /// Returns whether a person left the last group, which is `group`. If the answer is `true`, Beadle deactivates
     /// the account. If a read fails, the answer is `false`, and Beadle checks the account again
     /// after the removal.
-    async fn may_deactivate(&self, whose: &PersonAccount) -> Result<bool, Failure> {
-        match self.left_last_group(whose).await {
+    async fn may_deactivate(&self, whose: &PersonAccount, group: Option<&str>) -> Result<bool, Failure> {
+        match self.left_last_group(whose, group).await {
             Ok(left) => Ok(left && self.is_still_theirs(whose).await? == Some(true)),
             Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => Err(failure),
             Err(_) => Ok(false),

@@ -122,7 +122,8 @@ impl GroupPlanner {
         let waiting = mappings.all.iter_mut().filter(|one| one.on_missing_group == OnMissingGroup::Wait);
         waiting.for_each(|mapping| mapping.on_missing_group = OnMissingGroup::Error);
         let mappings = Arc::new(RwLock::new(Arc::new(mappings)));
-        Self { directory: Directory { mappings, ..self.directory.clone() }, ..self.clone() }
+        let target = self.directory.target.for_preview().unwrap_or_else(|| self.directory.target.clone());
+        Self { directory: Directory { target, mappings, ..self.directory.clone() }, ..self.clone() }
     }
 
     /// Returns the groups and accounts whose mappings differ in `before` and `after`. Also returns

@@ -145,9 +145,9 @@ impl Source for FileSource {
         Ok(None)
     }
 
-    async fn groups_of(&self, person: &str) -> Result<Vec<SourceGroup>, Failure> {
+    async fn groups_of(&self, person: &str) -> Result<Option<Vec<SourceGroup>>, Failure> {
         let (teams, id) = (self.teams().await?, person.to_lowercase());
-        Ok(teams.iter().filter(|team| team.members.contains_key(&id)).map(group).collect())
+        Ok(Some(teams.iter().filter(|team| team.members.contains_key(&id)).map(group).collect()))
     }
 }
 
@@ -175,7 +175,7 @@ mod tests {
         let known: Vec<_> = members.iter().map(|one| (one.account.as_deref().unwrap(), one.role)).collect();
         assert_eq!(known, [("ada", Some(Role::Maintainer)), ("bob", None)]);
         assert_eq!(source.count("devs").await.unwrap(), Some(2));
-        assert_eq!(source.groups_of("ADA").await.unwrap().len(), 1);
+        assert_eq!(source.groups_of("ADA").await.unwrap().unwrap().len(), 1);
         assert!(source.person("carl").await.unwrap().is_none());
     }
 

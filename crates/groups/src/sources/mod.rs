@@ -114,6 +114,6 @@ pub trait Source: Send + Sync + 'static {
     /// after the start of the survey. Returns `None` if the read fails, or if the list would cost
     /// too many calls.
     async fn surveyed_people<'a>(&self, survey: &'a Survey) -> Result<Option<&'a People>, Failure>;
-    /// Returns the groups of a person.
-    async fn groups_of(&self, person: &str) -> Result<Vec<SourceGroup>, Failure>;
+    /// Returns the groups of a person, or `None` if the directory does not know the person.
+    async fn groups_of(&self, person: &str) -> Result<Option<Vec<SourceGroup>>, Failure>;
 }

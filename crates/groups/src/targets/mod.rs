@@ -151,6 +151,9 @@ pub enum Found {
     /// An account looks like the person's account, but it possibly belongs to another person. So
     /// Beadle does not use the account.
     Another(String),
+    /// The login that the source contains has a new owner. The earlier owner might be a member under
+    /// a different login. So Beadle does not use the account, and removes no member.
+    NewOwner(String),
 }
 
 /// The name of the setting that connects a group to a group of the identity provider. The value of
@@ -163,6 +166,11 @@ pub trait TargetReader: Send + Sync + 'static {
     /// Returns a copy of this reader that uses this lane for its reads. The copy shares all
     /// remembered data.
     fn in_lane(&self, lane: Lane) -> Arc<dyn TargetReader>;
+    /// Returns a reader for previews, which stores nothing. Returns `None` if this reader itself
+    /// stores nothing.
+    fn for_preview(&self) -> Option<Arc<dyn TargetReader>> {
+        None
+    }
     /// Returns the group with this id, or `None` if the group does not exist.
     async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure>;
     /// Returns the group with this name, or `None` if the group does not exist.

@@ -6,11 +6,10 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use beadle_engine::{Change, Class, Failure, Field, Instructions, Mode, PolicyLocation, Risk, Turn};
-use beadle_github::{Asks, Below, Known, Method, Named, Reader, Repository, Visibility, Writer};
+use beadle_github::{Asks, Below, Known, Method, Named, Names, Reader, Repository, Visibility, Writer};
 use secrecy::SecretString;
 use serde_json::Value;
 
-use crate::names::Names;
 use crate::policy::shape::Key;
 use crate::policy::{Desired, Node, Want};
 use crate::secret_memory::SecretMemory;
@@ -155,6 +154,10 @@ pub struct Context<'a> {
     pub secrets: &'a Secrets,
     /// True if the mode allows this run to write the aspect `settings`.
     pub settings_are_written: bool,
+    /// True if the mode allows this run to write every change of the aspect `teams`.
+    pub(crate) teams_are_written: bool,
+    /// True if the mode allows this run to write every change of the aspect `collaborators`.
+    pub(crate) collaborators_are_written: bool,
     /// Stores the id that belongs to each name in the policy.
     pub names: &'a Names,
     /// Stores digests of the secret values that Beadle wrote.

@@ -6,15 +6,14 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use beadle_engine::{Failure, Risk};
-use beadle_github::{Actor, ActorKind, Asks, Collaborator, Grantee, Invitation, Permission};
+use beadle_engine::{Failure, PolicyLocation, Risk};
+use beadle_github::{Actor, ActorKind, Asks, Collaborator, Grantee, Invitation, NameKind, Permission};
 use serde_json::{Value, json};
 
 use super::aspect::{
     ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step, WriteTarget, field,
 };
-use super::teams::change_of;
-use crate::names::Named;
+use super::teams::{change_of, renamed};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::{EXCLUDE, INCLUDE, LOGIN, PERMISSION, listed};
 use crate::policy::{CollaboratorWant, Listed};
@@ -98,7 +97,7 @@ impl AspectPlanner for Collaborators {
         let mut paired = BTreeSet::new();
         let mut missing = Vec::new();
         for want in &wanted.items {
-            match meant(context, want, seen, pending, plan).await? {
+            match meant(context, want, &wanted.items, (seen, pending), plan).await? {
                 Some((id, found)) => {
                     paired.insert(id);
                     present(context, want, (id, &found), plan);
@@ -121,6 +120,9 @@ enum Found<'a> {
     /// The login in the policy now belongs to another account. Beadle changes nothing for this
     /// other account.
     Another,
+    /// The account was renamed, and another entry of the list contains the new login. That entry
+    /// decides, so this entry has no effect.
+    Outdated,
 }
 
 /// Finds the account that an entry of the policy names. Beadle looks for the login first. If the
@@ -128,8 +130,8 @@ enum Found<'a> {
 async fn meant<'a>(
     context: &Context<'_>,
     want: &CollaboratorWant,
-    seen: &'a [Collaborator],
-    pending: &'a [Invitation],
+    wants: &[CollaboratorWant],
+    (seen, pending): (&'a [Collaborator], &'a [Invitation]),
     plan: &mut AspectPlan,
 ) -> Result<Option<(u64, Found<'a>)>, Failure> {
     let access = seen.iter().map(|found| (found.id, found.login.as_str(), Found::Access(found)));
@@ -147,12 +149,13 @@ async fn meant<'a>(
             None => (id, found),
         }));
     }
-    let remembered = context.names.remembered(Named::User, &want.login).await?;
+    let remembered = context.names.remembered(NameKind::User, &want.login).await?;
     let Some(at) = all.iter().position(|(id, ..)| Some(*id) == remembered) else { return Ok(None) };
     let (id, login, found) = all.swap_remove(at);
-    let why = format!("user `{}` is called `{login}` now; change the policy ({})", want.login, want.asked);
+    let newer = wants.iter().find(|other| other.login.eq_ignore_ascii_case(login));
+    let why = renamed("user", &want.login, &want.asked, login, newer.map(|newer| &newer.asked));
     plan.cannot_resolve_part(&want.login, why);
-    Ok(Some((id, found)))
+    Ok(Some((id, if newer.is_some() { Found::Outdated } else { found })))
 }
 
 /// If the login in an entry now belongs to another account, returns a text about this problem.
@@ -161,7 +164,7 @@ async fn names_another(
     want: &CollaboratorWant,
     id: u64,
 ) -> Result<Option<String>, Failure> {
-    Ok(context.names.another_owner(Named::User, &want.login, id, Some(&want.asked)).await?)
+    Ok(context.names.another_owner(NameKind::User, &want.login, id, Some(&want.asked)).await?)
 }
 
 fn put(account: Grantee, want: &CollaboratorWant, expired: Option<u64>) -> Write {
@@ -209,7 +212,7 @@ fn present(
             let write = Write::Change { invitation: invitation.id, permission: want.permission.clone() };
             plan.change(format!("invitation of {}", want.login), change(&invitation.permission), write);
         }
-        Found::Another | Found::Invitation(_) => {}
+        Found::Another | Found::Outdated | Found::Invitation(_) => {}
     }
 }
 
@@ -230,32 +233,25 @@ async fn invite(
     if missing.is_empty() {
         return Ok(ids);
     }
-    let actor = |want: &&CollaboratorWant| Actor {
-        kind: ActorKind::User,
-        name: want.login.clone(),
-        id: None,
-        number: None,
-    };
-    let actors: Vec<Actor> = missing.iter().map(actor).collect();
-    for (want, found) in missing.iter().zip(context.reader.resolve(&actors).await?) {
-        let found = match found {
-            Ok(found) => {
-                ids.push(found.id);
-                names_another(context, want, found.id).await?.map_or(Ok(found), Err)
-            }
-            Err(why) => Err(format!("{why} ({})", want.asked)),
-        };
+    let actors: Vec<(Actor, Option<&PolicyLocation>)> = missing
+        .iter()
+        .map(|want| {
+            let actor = Actor { kind: ActorKind::User, name: want.login.clone(), id: None, number: None };
+            (actor, Some(&want.asked))
+        })
+        .collect();
+    for (want, found) in missing.iter().zip(context.names.resolve(context.reader, &actors).await?) {
         match found {
             Err(why) => {
                 plan.cannot_resolve(format!(
                     "{why}; until this is fixed, Beadle removes no collaborator of this repository"
                 ));
             }
-            Ok(found) => plan.change(
-                format!("collaborator {}", want.login),
-                added(want),
-                put(Grantee::resolved_user(&found), want, None),
-            ),
+            Ok(found) => {
+                ids.push(found.id);
+                let write = put(Grantee::resolved_user(&found), want, None);
+                plan.change(format!("collaborator {}", want.login), added(want), write);
+            }
         }
     }
     Ok(ids)

@@ -5,15 +5,14 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use beadle_engine::{Failure, Risk};
-use beadle_github::{Actor, ActorKind, Asks, Grantee, Permission, TeamPermission};
+use beadle_engine::{Failure, PolicyLocation, Risk};
+use beadle_github::{Actor, ActorKind, Asks, Grantee, NameKind, Permission, TeamPermission};
 use serde_json::{Value, json};
 
 use super::aspect::{
     ADMINISTRATION, AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, Step,
     WriteTarget, field,
 };
-use crate::names::Named;
 use crate::policy::TeamWant;
 use crate::policy::shape::{Shape, key, never, required};
 use crate::policy::shapes::{EXCLUDE, INCLUDE, PERMISSION, SLUG, listed};
@@ -94,9 +93,13 @@ impl AspectPlanner for Teams {
         let Some(seen) = plan.read(&context.repository.teams) else { return Ok(()) };
         let (mut missing, mut paired) = (Vec::new(), BTreeSet::new());
         for want in &wanted.items {
-            let Some(found) = meant(context, want, seen, plan).await? else {
-                missing.push(want);
-                continue;
+            let found = match meant(context, want, &wanted.items, seen, plan).await? {
+                Meant::Present(found) => found,
+                Meant::Missing => {
+                    missing.push(want);
+                    continue;
+                }
+                Meant::Outdated => continue,
             };
             paired.insert(found.id);
             if let Some(before) = names_another(context, want, found.id).await? {
@@ -145,32 +148,59 @@ impl AspectPlanner for Teams {
     }
 }
 
+/// What an entry of the policy means at GitHub.
+enum Meant<'a> {
+    Present(&'a TeamPermission),
+    /// The repository has no such team.
+    Missing,
+    /// The team was renamed, and another entry of the list contains the new name. That entry
+    /// decides, so this entry has no effect.
+    Outdated,
+}
+
 /// Finds the team that an entry of the policy names. Beadle looks for the slug first. If the team
 /// was renamed, Beadle finds the team by the stored id.
 async fn meant<'a>(
     context: &Context<'_>,
     want: &TeamWant,
+    all: &[TeamWant],
     seen: &'a [TeamPermission],
     plan: &mut AspectPlan,
-) -> Result<Option<&'a TeamPermission>, Failure> {
+) -> Result<Meant<'a>, Failure> {
     if let Some(found) = seen.iter().find(|team| team.slug.eq_ignore_ascii_case(&want.slug)) {
-        return Ok(Some(found));
+        return Ok(Meant::Present(found));
     }
-    let id = context.names.remembered(Named::Team, &want.slug).await?;
-    let found = seen.iter().find(|team| Some(team.id) == id);
-    if let Some(found) = found {
-        let why = format!(
-            "team `{}` is called `{}` now; change the policy ({})",
-            want.slug, found.slug, want.asked
-        );
-        plan.cannot_resolve_part(&want.slug, why);
+    let id = context.names.remembered(NameKind::Team, &want.slug).await?;
+    let Some(found) = seen.iter().find(|team| Some(team.id) == id) else { return Ok(Meant::Missing) };
+    let newer = all.iter().find(|other| other.slug.eq_ignore_ascii_case(&found.slug));
+    plan.cannot_resolve_part(
+        &want.slug,
+        renamed("team", &want.slug, &want.asked, &found.slug, newer.map(|newer| &newer.asked)),
+    );
+    Ok(if newer.is_some() { Meant::Outdated } else { Meant::Present(found) })
+}
+
+/// Returns a text about an entry of the policy whose name is an old name. `newer` is the line of an
+/// entry that contains the new name.
+pub(super) fn renamed(
+    what: &str,
+    old: &str,
+    asked: &PolicyLocation,
+    now: &str,
+    newer: Option<&PolicyLocation>,
+) -> String {
+    match newer {
+        None => format!("{what} `{old}` is called `{now}` now; change the policy ({asked})"),
+        Some(newer) => format!(
+            "{what} `{old}` is called `{now}` now, and the policy lists `{now}` too ({newer}); remove the entry \
+             `{old}` ({asked})"
+        ),
     }
-    Ok(found)
 }
 
 /// If the slug in an entry now belongs to another team, returns a text about this problem.
 async fn names_another(context: &Context<'_>, want: &TeamWant, id: u64) -> Result<Option<String>, Failure> {
-    Ok(context.names.another_owner(Named::Team, &want.slug, id, Some(&want.asked)).await?)
+    Ok(context.names.another_owner(NameKind::Team, &want.slug, id, Some(&want.asked)).await?)
 }
 
 /// Returns the permission of the parent team on the repository, if this permission hides the
@@ -216,14 +246,14 @@ async fn add(context: &Context<'_>, missing: &[&TeamWant], plan: &mut AspectPlan
     if missing.is_empty() {
         return Ok(());
     }
-    let actor =
-        |want: &&TeamWant| Actor { kind: ActorKind::Team, name: want.slug.clone(), id: None, number: None };
-    let actors: Vec<Actor> = missing.iter().map(actor).collect();
-    for (want, found) in missing.iter().zip(context.reader.resolve(&actors).await?) {
-        let found = match found {
-            Ok(found) => names_another(context, want, found.id).await?.map_or(Ok(found), Err),
-            Err(why) => Err(format!("{why} ({})", want.asked)),
-        };
+    let actors: Vec<(Actor, Option<&PolicyLocation>)> = missing
+        .iter()
+        .map(|want| {
+            let actor = Actor { kind: ActorKind::Team, name: want.slug.clone(), id: None, number: None };
+            (actor, Some(&want.asked))
+        })
+        .collect();
+    for (want, found) in missing.iter().zip(context.names.resolve(context.reader, &actors).await?) {
         let team = match found {
             Ok(found) => Grantee::resolved_team(&found),
             Err(why) => {

@@ -370,6 +370,9 @@ fn change(
         fields.push(field("secret", before, after, asked("secret"), Risk::Changes));
     }
     if !fields.is_empty() {
+        // GitHub keeps the secret of a webhook if the request contains none. So a write sets the
+        // secret only if the plan shows the secret.
+        let secret = secret.filter(|_| fields.iter().any(|field| field.name == "secret"));
         plan.change(what, fields, Write::Configure { id, body: want.config(), secret });
     }
 }

@@ -2,8 +2,8 @@
 //! repository aspect.
 
 use async_trait::async_trait;
-use beadle_engine::{Failure, Mode};
-use beadle_github::{IndexRow, Reader};
+use beadle_engine::{Failure, Mode, PolicyLocation};
+use beadle_github::{Actor, ActorKind, IndexRow, Names, Reader, Resolved};
 use tokio::sync::OnceCell;
 
 use crate::aspects::{AppPermission, AspectPlan, Secrets};
@@ -118,12 +118,36 @@ pub(crate) struct Context<'a> {
     pub(crate) secrets: &'a Secrets,
     /// Stores digests of the secret values that Beadle wrote.
     pub(crate) secret_memory: &'a SecretMemory,
+    /// The stored ids behind the names of the policy.
+    pub(crate) names: &'a Names,
     index: OnceCell<Vec<IndexRow>>,
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(reader: &'a Reader, secrets: &'a Secrets, secret_memory: &'a SecretMemory) -> Self {
-        Self { reader, secrets, secret_memory, index: OnceCell::new() }
+    pub(crate) fn new(
+        reader: &'a Reader,
+        secrets: &'a Secrets,
+        secret_memory: &'a SecretMemory,
+        names: &'a Names,
+    ) -> Self {
+        Self { reader, secrets, secret_memory, names, index: OnceCell::new() }
+    }
+
+    /// Resolves the names in a list of the policy. For each name, the result contains the team or
+    /// the account, or the reason why Beadle must not use the name.
+    pub(crate) async fn resolve(
+        &self,
+        kind: ActorKind,
+        nodes: &[&Node],
+    ) -> Result<Vec<Result<Resolved, String>>, Failure> {
+        let wanted: Vec<(Actor, Option<&PolicyLocation>)> = nodes
+            .iter()
+            .map(|node| {
+                let name = node.text().unwrap_or_default().to_owned();
+                (Actor { kind, name, id: None, number: None }, Some(&node.asked))
+            })
+            .collect();
+        self.names.resolve(self.reader, &wanted).await
     }
 
     /// Returns the list of all repositories. The first call reads the list, and later calls use the

@@ -5,11 +5,12 @@
 
 use async_trait::async_trait;
 use beadle_engine::{Failure, Risk};
-use beadle_github::{Actor, ActorKind, Grantee};
+use beadle_github::{ActorKind, Grantee};
 use serde_json::{Value, json};
 
 use super::aspect::{Context, OrganisationAspect, OrganisationPlanner, Section, organisation_list};
 use crate::aspects::{AppPermission, AspectPlan, Step, WriteTarget, field};
+use crate::policy::Node;
 use crate::policy::shape::key;
 use crate::policy::shapes::LOGIN;
 
@@ -54,20 +55,17 @@ impl OrganisationPlanner for BlockedUsers {
         plan: &mut AspectPlan,
     ) -> Result<(), Failure> {
         let seen = context.reader.list_of_organisation("blocks?per_page=100", &["id", "login"]).await?;
-        let actor =
-            |name: &str| Actor { kind: ActorKind::User, name: name.to_owned(), id: None, number: None };
-        let logins = section.node.items();
-        let actors: Vec<Actor> = logins.iter().filter_map(|node| node.text().map(actor)).collect();
+        let logins: Vec<&Node> = section.node.items().iter().filter(|node| node.text().is_some()).collect();
         let mut wanted = Vec::new();
         let mut is_complete = true;
-        for (node, resolved) in logins.iter().zip(context.reader.resolve(&actors).await?) {
+        for (node, resolved) in logins.iter().zip(context.resolve(ActorKind::User, &logins).await?) {
             match resolved {
                 Ok(found) => wanted.push((node, found)),
                 Err(why) => {
                     // The account that had this login might have a different login now, so Beadle
                     // unblocks nobody.
                     is_complete = false;
-                    plan.cannot_resolve_part("logins", format!("{why} ({})", node.asked));
+                    plan.cannot_resolve_part("logins", why);
                 }
             }
         }

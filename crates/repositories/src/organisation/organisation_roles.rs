@@ -8,7 +8,7 @@
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Risk};
-use beadle_github::{Actor, ActorKind, Below, Grantee, Method, Path, Resolved};
+use beadle_github::{ActorKind, Below, Grantee, Method, Path, Resolved};
 use serde_json::{Value, json};
 
 use super::aspect::{Context, OrganisationAspect, OrganisationPlanner, Section, organisation_list};
@@ -210,8 +210,9 @@ async fn missing(
     context.reach(plan, from, None).await
 }
 
-/// Returns the teams or the accounts that the policy names. Also returns whether all names exist.
-/// If a name does not exist, the function records in the plan that the part `part` is unknown.
+/// Returns the teams or the accounts that the policy names. Also returns whether Beadle can use all
+/// names. If a name does not exist or has a new owner, the function records in the plan that the part
+/// `part` is unknown.
 async fn resolved<'a>(
     context: &Context<'_>,
     part: &str,
@@ -220,18 +221,13 @@ async fn resolved<'a>(
     plan: &mut AspectPlan,
 ) -> Result<(Vec<(&'a Node, Resolved)>, bool), Failure> {
     let nodes: Vec<&'a Node> = names.items().iter().filter(|node| node.text().is_some()).collect();
-    let actor = |node: &&Node| {
-        let name = node.text().unwrap_or_default().to_owned();
-        Actor { kind, name, id: None, number: None }
-    };
-    let actors: Vec<Actor> = nodes.iter().map(actor).collect();
     let (mut wanted, mut is_complete) = (Vec::new(), true);
-    for (node, found) in nodes.into_iter().zip(context.reader.resolve(&actors).await?) {
+    for (node, found) in nodes.iter().zip(context.resolve(kind, &nodes).await?) {
         match found {
-            Ok(found) => wanted.push((node, found)),
+            Ok(found) => wanted.push((*node, found)),
             Err(why) => {
                 is_complete = false;
-                plan.cannot_resolve_part(part, format!("{why} ({})", node.asked));
+                plan.cannot_resolve_part(part, why);
             }
         }
     }

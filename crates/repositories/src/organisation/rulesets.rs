@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::aspect::{ADMINISTRATION, Context, OrganisationAspect, OrganisationPlanner, Section};
 use crate::aspects::AspectPlan;
-use crate::aspects::rulesets::{change, create, remove};
+use crate::aspects::rulesets::{create, match_policy, remove};
 use crate::policy::Node;
 
 /// The aspect for an organisation's rulesets. The section's description is in the aspect for the
@@ -46,7 +46,7 @@ impl OrganisationPlanner for Rulesets {
                     let Some(id) = row["id"].as_u64() else { continue };
                     let whole = context.reader.of_organisation(Path::at("rulesets").id(id)).await?;
                     let from = plan.changes.len();
-                    change(want, name, &whole, plan);
+                    match_policy(want, name, &whole, plan);
                     // The change affects every repository that the old or the new conditions
                     // select.
                     let wanted = want.get("conditions").map(Node::json);

@@ -2,9 +2,7 @@
 //! the selector of a layer uses, the next plan might contain additional changes.
 
 use beadle_engine::{Change, Field, StoreError};
-use beadle_github::{Known, Repository, TeamPermission, Visibility};
-
-use crate::names::{Named, Names};
+use beadle_github::{Known, NameKind, Names, Repository, TeamPermission, Visibility};
 
 /// Returns the repository in the state after all changes that the modes allow. The result changes
 /// only the facts that selectors use: topics, custom properties, teams and the visibility. Returns
@@ -26,7 +24,7 @@ pub(super) async fn later<W>(
                 ("custom_properties", _) => property(&mut next, field),
                 ("settings", _) if field.name == "visibility" => visibility(&mut next, field),
                 ("teams", Some(slug)) => {
-                    let id = names.remembered(Named::Team, slug).await?.unwrap_or_default();
+                    let id = names.remembered(NameKind::Team, slug).await?.unwrap_or_default();
                     team(&mut next, (id, slug), field);
                 }
                 _ => {}

@@ -69,7 +69,8 @@ impl RepositoryPlanner {
 
     /// Plans the aspects of the organisation itself.
     pub(super) async fn of_organisation(&self, policy: &Policy) -> Result<Plan<Box<dyn Step>>, Failure> {
-        let context = organisation::Context::new(&self.reader, &self.secrets, &self.secret_memory);
+        let context =
+            organisation::Context::new(&self.reader, &self.secrets, &self.secret_memory, &self.names);
         let all = declared(policy);
         let sections: Vec<DesiredSection<'_>> = all
             .iter()

@@ -2,7 +2,7 @@
 //! belong to the repository, and the waivers that cover the repository.
 
 use beadle_engine::StoreError;
-use beadle_github::Repository;
+use beadle_github::{NameKind, Repository};
 
 use super::RepositoryPlanner;
 use crate::policy::{OverrideStatus, Policy, Waiver, WaiverRules};
@@ -23,6 +23,9 @@ impl RepositoryPlanner {
     ) -> Result<OverrideStatus<'a>, StoreError> {
         let mut standing = self.overrides.of(policy, seen).await?;
         standing.waivers = self.waivers.of(policy, &seen.name).await?;
+        let home = format!("{}/{}", self.reader.organisation(), policy.home);
+        let home = self.names.remembered_lately(NameKind::Repository, &home).await?;
+        standing.is_home = home == Some(seen.id);
         Ok(standing)
     }
 

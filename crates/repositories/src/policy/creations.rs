@@ -8,6 +8,7 @@ use beadle_engine::PolicyLocation;
 use beadle_github::{Known, Repository, Visibility};
 use serde_json::Map;
 
+use super::desired::is_public;
 use super::files::Policy;
 use super::layers::{Layer, LayerKind};
 use super::node::Node;
@@ -63,8 +64,6 @@ impl Policy {
             let (template, fork) = (repository.get("template")?, repository.get("fork")?);
             Some(format!("`template` ({}) and `fork` ({}) must not both be set", template.asked, fork.asked))
         };
-        let is_private = repository.get("private").and_then(Node::bool);
-        let visibility = repository.get("visibility").and_then(Node::text);
         Some(Creation {
             name: name.clone(),
             template: text("template"),
@@ -74,7 +73,7 @@ impl Policy {
             gitignore_template: text("gitignore_template"),
             license_template: text("license_template"),
             asked: create.asked.clone(),
-            is_public: visibility.map_or(is_private == Some(false), |visibility| visibility == "public"),
+            is_public: is_public(repository, |asked| target.rank(asked)),
             doubt: doubt.or_else(both),
         })
     }
@@ -206,6 +205,21 @@ mod tests {
             let creation = policy(&[("repos/new.yml", text.as_str())]).creation("new").unwrap();
             assert_eq!(creation.fork.as_deref(), Some("up/base"));
             assert_eq!((creation.is_public, creation.doubt.is_some()), (is_public, is_doubtful), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_key_of_higher_rank_decides_whether_a_fork_is_public() {
+        for (below, above, is_public) in [
+            ("visibility: public", "private: true", false),
+            ("private: true", "visibility: public", true),
+            ("visibility: private", "private: false", true),
+            ("private: false", "visibility: internal", false),
+        ] {
+            let settings = format!("repository: {{ {below} }}");
+            let own = format!("repository: {{ force_create: true, fork: up/base, {above} }}");
+            let policy = policy(&[("settings.yml", settings.as_str()), ("repos/new.yml", own.as_str())]);
+            assert_eq!(policy.creation("new").unwrap().is_public, is_public, "{below}, {above}");
         }
     }
 

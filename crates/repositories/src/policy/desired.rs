@@ -1,5 +1,7 @@
 //! Converts the merged layers of a repository into the typed values that the aspects use.
 
+use std::collections::BTreeSet;
+
 use beadle_engine::PolicyLocation;
 use beadle_github::{Permission, Repository};
 use serde_json::Value;
@@ -9,18 +11,13 @@ use super::layers::without_plugins;
 use super::node::{Kind, Node};
 use super::normal::{each, leaves_actors};
 use super::pattern::Pattern;
+use super::spellings;
 use super::targeting::MergedLayers;
 use super::wants::{
     BranchWant, CollaboratorWant, Desired, Listed, MissingBranch, Section, TeamWant, TopicWant, WHEN_MISSING,
     Want,
 };
 use crate::aspects;
-
-/// The keys of safe-settings that have the same meaning as a key in the section `security`.
-const SAME: &[(&str, &str)] = &[
-    ("enableVulnerabilityAlerts", "dependabot_alerts"),
-    ("enableAutomatedSecurityFixes", "dependabot_security_updates"),
-];
 
 /// The sections that have a typed field in [`Desired`].
 const TYPED: &[&str] = &["teams", "collaborators", "branches"];
@@ -94,7 +91,7 @@ impl Policy {
             // The block `repository.security` and the section `security` can turn the same features
             // on or off. For each feature, the layer of higher rank wins.
             let higher = |(key, value): &(Node, Node)| {
-                let same = SAME.iter().find(|(incumbent, _)| key.text() == Some(*incumbent));
+                let same = spellings::SECURITY.iter().find(|(incumbent, _)| key.text() == Some(*incumbent));
                 let other = same.and_then(|(_, own)| new.get(own));
                 other.is_none_or(|other| target.rank(&value.asked) > target.rank(&other.asked))
             };
@@ -131,15 +128,33 @@ fn settings(node: &Node, target: &MergedLayers) -> Vec<Want> {
     let mut wants: Vec<Want> = wants.collect();
     let place = |key: &str| wants.iter().position(|want| want.key == key);
     if let (Some(private), Some(visibility)) = (place("private"), place("visibility")) {
-        // `private` and `visibility` both set the visibility. The layer of higher rank wins.
-        let ranks = [private, visibility].map(|at| target.rank(&wants[at].asked));
-        // If the two layers have the same rank, Beadle uses the stricter value. With the stricter
-        // value, fewer people see the repository.
-        let is_private = wants[private].value == true && wants[visibility].value == "public";
-        let narrower = ranks[0] > ranks[1] || (ranks[0] == ranks[1] && is_private);
-        wants.remove(if narrower { visibility } else { private });
+        let decides = private_decides(node, |asked| target.rank(asked));
+        wants.remove(if decides { visibility } else { private });
     }
     wants
+}
+
+/// Returns true if `private` sets the visibility, and false if `visibility` sets it. Both keys are in
+/// the section `repository`. The layer of higher rank wins. If the two layers have the same rank,
+/// Beadle uses the stricter value. With the stricter value, fewer people see the repository.
+fn private_decides(repository: &Node, rank: impl Fn(&PolicyLocation) -> i64) -> bool {
+    match (repository.get("private"), repository.get("visibility")) {
+        (Some(private), Some(visibility)) => {
+            let ranks = [private, visibility].map(|node| rank(&node.asked));
+            let is_private = private.bool() == Some(true) && visibility.text() == Some("public");
+            ranks[0] > ranks[1] || (ranks[0] == ranks[1] && is_private)
+        }
+        (private, _) => private.is_some(),
+    }
+}
+
+/// Returns whether the section `repository` declares a public repository.
+pub(super) fn is_public(repository: &Node, rank: impl Fn(&PolicyLocation) -> i64) -> bool {
+    if private_decides(repository, rank) {
+        repository.get("private").and_then(Node::bool) == Some(false)
+    } else {
+        repository.get("visibility").and_then(Node::text) == Some("public")
+    }
 }
 
 impl Policy {
@@ -197,16 +212,67 @@ fn access<T>(
 }
 
 fn branches(list: &Node, target: &MergedLayers) -> Vec<BranchWant> {
-    let wants = list.items().iter().filter_map(|item| {
-        let name = item.get("name")?;
-        let protection = item.get("protection")?;
-        Some(BranchWant {
-            pattern: name.text().filter(|name| *name != "default").map(str::to_owned),
-            protection: (!protection.is_null() && !protection.entries().is_empty())
-                .then(|| protection.clone()),
-            asked: name.asked.clone(),
-            rank: target.rank(&name.asked),
-        })
-    });
-    wants.collect()
+    let mut wants = Vec::new();
+    for item in list.items() {
+        let (Some(name), Some(protection)) = (item.get("name"), item.get("protection")) else { continue };
+        let mut ranks = BTreeSet::new();
+        ranks_of(protection, target, &mut ranks);
+        // Another entry can set the same rule: the entry `default` or the entry with the branch's
+        // name. So each value keeps the rank of its own layer.
+        for rank in ranks {
+            let Some(protection) = of_rank(protection, rank, target) else { continue };
+            wants.push(BranchWant {
+                pattern: name.text().filter(|name| *name != "default").map(str::to_owned),
+                protection: (!protection.is_null() && !protection.entries().is_empty()).then_some(protection),
+                asked: name.asked.clone(),
+                rank,
+            });
+        }
+    }
+    wants
+}
+
+/// Collects the ranks of the layers that set the single values of a node.
+fn ranks_of(node: &Node, target: &MergedLayers, ranks: &mut BTreeSet<i64>) {
+    match &node.kind {
+        Kind::Map(entries) if !entries.is_empty() => {
+            for (_, value) in entries {
+                ranks_of(value, target, ranks);
+            }
+        }
+        Kind::List(items) if !items.is_empty() => {
+            // An entry of a list is one value. A part of the entry has no meaning without the rest.
+            ranks.extend(items.iter().map(|item| highest_rank(item, target)));
+        }
+        _ => {
+            ranks.insert(target.rank(&node.asked));
+        }
+    }
+}
+
+/// Returns the highest rank of the layers that set the single values of a node.
+fn highest_rank(node: &Node, target: &MergedLayers) -> i64 {
+    let mut ranks = BTreeSet::new();
+    ranks_of(node, target, &mut ranks);
+    ranks.last().copied().unwrap_or_default()
+}
+
+/// Returns the part of a node that the layers of one rank set. Returns `None` if these layers set
+/// nothing in the node.
+fn of_rank(node: &Node, rank: i64, target: &MergedLayers) -> Option<Node> {
+    let kind = match &node.kind {
+        Kind::Map(entries) if !entries.is_empty() => {
+            let part = |(key, value): &(Node, Node)| Some((key.clone(), of_rank(value, rank, target)?));
+            let entries: Vec<(Node, Node)> = entries.iter().filter_map(part).collect();
+            (!entries.is_empty()).then_some(Kind::Map(entries))?
+        }
+        Kind::List(items) if !items.is_empty() => {
+            let of_rank = |item: &&Node| highest_rank(item, target) == rank;
+            let items: Vec<Node> = items.iter().filter(of_rank).cloned().collect();
+            (!items.is_empty()).then_some(Kind::List(items))?
+        }
+        _ if target.rank(&node.asked) == rank => return Some(node.clone()),
+        _ => return None,
+    };
+    Some(Node { kind, ..node.clone() })
 }

@@ -36,6 +36,7 @@ use super::rule_check::broken;
 use super::rule_file::{self, PolicyRule};
 use super::schema::FileKind;
 use super::selector::Selector;
+use super::spellings::with_security;
 use super::template_files::{Templates, is_template_file};
 use super::twins::twins;
 use super::undone::undone;
@@ -272,7 +273,8 @@ impl Policy {
         for (at, layer) in everywhere.iter().enumerate() {
             for other in everywhere[..at].iter().filter(|other| other.rank == layer.rank) {
                 let list_modes = contradictions(&other.list_modes, &layer.list_modes);
-                for (path, one, two) in conflicts(&other.root, &layer.root).into_iter().chain(list_modes) {
+                let [one, two] = [&other.root, &layer.root].map(with_security);
+                for (path, one, two) in conflicts(&one, &two).into_iter().chain(list_modes) {
                     let text = format!("this line and {one} disagree about `{path}`");
                     let problem = Problem::error(two, 1, text);
                     problems.push(problem.hint("give one of the two files a higher `rank`"));

@@ -54,6 +54,7 @@ mod selected_key;
 mod selector;
 pub(crate) mod shape;
 pub(crate) mod shapes;
+mod spellings;
 mod targeting;
 mod teams_file;
 mod template_files;

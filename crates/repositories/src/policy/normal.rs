@@ -4,10 +4,14 @@
 //! - `null` in the conditions or parameters of a ruleset becomes a missing value.
 //! - `null` as the description of a label becomes an empty text. GitHub also shows a label without
 //!   a description in this form.
+//! - The permission of a team or a collaborator gets lower-case letters. `Admin` becomes `admin`. The
+//!   name of a custom role does not change.
 //! - A file in repos/ that sets `repository.oldname` also gets `repository.name`. The value is the
 //!   name of the file.
 //! - `archived: false` in a file for several repositories becomes null.
 //! - `{ property_name: Team, values: [a] }` in `suborgproperties` becomes `{ Team: [a] }`.
+
+use beadle_github::Permission;
 
 use super::node::{Kind, Node};
 
@@ -20,6 +24,16 @@ pub(super) fn normal(root: &Node) -> Node {
             description.kind = Kind::Text(String::new());
         }
     });
+    for list in ["teams", "collaborators"] {
+        each(&mut root, list, |entry| {
+            let Some(permission) = entry.child("permission") else { return };
+            if let Some(text) = permission.text()
+                && Permission::from(text.to_owned()).rank().is_some()
+            {
+                permission.kind = Kind::Text(text.to_ascii_lowercase());
+            }
+        });
+    }
     each(&mut root, "rulesets", |ruleset| {
         if let Some(conditions) = ruleset.child("conditions") {
             conditions.children().for_each(drop_nulls);
@@ -140,6 +154,19 @@ mod tests {
             - { type: update, parameters: { update_allows_fetch_and_merge: null } }\n  - { type: deletion, parameters: null }";
         let expected = json!({ "rulesets": [{ "name": "main", "conditions": { "ref_name": { "include": ["x"] } },
             "rules": [{ "type": "update", "parameters": {} }, { "type": "deletion" }] }] });
+        assert_eq!(normal(&read(text)).json(), expected);
+    }
+
+    #[test]
+    fn a_permission_has_lower_case_letters() {
+        let text = "teams: [{ name: a, permission: WRITE }]\ncollaborators: { additive: [{ username: b, permission: Admin }, \
+                    { username: c, permission: Auditor }] }\n";
+        let expected = json!({
+            "teams": [{ "name": "a", "permission": "write" }],
+            "collaborators": { "additive": [
+                { "username": "b", "permission": "admin" }, { "username": "c", "permission": "Auditor" },
+            ] },
+        });
         assert_eq!(normal(&read(text)).json(), expected);
     }
 

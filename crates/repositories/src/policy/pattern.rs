@@ -166,7 +166,7 @@ fn is_of_name(one: char) -> bool {
     one.is_ascii_alphanumeric() || "-_.".contains(one)
 }
 
-fn stray_in_glob(text: &str) -> Option<char> {
+pub(super) fn stray_in_glob(text: &str) -> Option<char> {
     let mut rest = text;
     let mut depth = 0_usize;
     while let Some(one) = rest.chars().next() {

@@ -17,8 +17,15 @@ pub enum Severity {
     Warning,
 }
 
-/// The name of the key whose value can be a secret. An excerpt does not show such a value.
-const SECRET: &str = "secret";
+/// The endings of keys for secrets. An author can write the secret itself by mistake, so an excerpt
+/// does not show the value.
+const SECRETS: [&str; 5] = ["secret", "secrets", "token", "password", "passphrase"];
+/// The key of a secret's encrypted value.
+const ENCRYPTED: &str = "encrypted_value";
+/// The minimum length of a part of an address that can be a token.
+const LONG: usize = 20;
+/// The key of a webhook's address. The address can contain a password.
+const ADDRESS: &str = "url";
 
 /// In an excerpt, this text replaces a value that might be secret.
 pub(super) const NOT_SHOWN: &str = "(not shown)";
@@ -123,17 +130,48 @@ pub(super) fn shown(source: &str, at: usize) -> Option<String> {
     Some(line.replace(char::is_control, " "))
 }
 
-/// Returns where the value of the key `secret` begins in a line. The key can be in quotes.
+/// Returns whether the value of a key can be a secret. The author might have misspelled the key.
+fn is_secretive(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    let is_near = |secret: &&str| key.ends_with(secret) || strsim::damerau_levenshtein(&key, secret) == 1;
+    key == ENCRYPTED || SECRETS.iter().any(is_near)
+}
+
+/// Returns whether the value at a path, such as `webhooks[0].url`, can contain a secret.
+pub(super) fn is_secretive_place(path: &str) -> bool {
+    path.split(['.', '[', ']']).any(|key| key == ADDRESS || is_secretive(key))
+}
+
+/// Returns whether the text after the key `url` begins with an address that has a secret part.
+fn has_secret_address(text: &str) -> bool {
+    let text = text.trim();
+    // The address is in the next lines.
+    if text.is_empty() || text.starts_with(['>', '|']) {
+        return true;
+    }
+    let quoted = |quote: char| text.strip_prefix(quote).map(|rest| rest.split(quote).next().unwrap_or(rest));
+    let plain = || text.split([' ', ',', '}']).next().unwrap_or_default();
+    let address = quoted('"').or_else(|| quoted('\'')).unwrap_or_else(plain);
+    address.contains(['@', '?']) || address.split('/').skip(3).any(|part| part.len() >= LONG)
+}
+
+/// Returns where the value of a key that can contain a secret begins in a line. The key can be in
+/// quotes.
 fn secret_in(line: &str) -> Option<usize> {
-    line.match_indices(SECRET).find_map(|(at, _)| {
-        let after = &line[at + SECRET.len()..];
-        let after = after.strip_prefix(['"', '\'']).unwrap_or(after);
-        let value = after.trim_start().strip_prefix(':')?;
-        Some(line.len() - value.len())
+    line.match_indices(':').find_map(|(at, _)| {
+        let before = line[..at].trim_end().trim_end_matches(['"', '\'']);
+        let key = before.rsplit(|c: char| !is_in_word(c)).next().unwrap_or_default();
+        let is_secret = is_secretive(key) || (key == ADDRESS && has_secret_address(&line[at + 1..]));
+        is_secret.then_some(at + 1)
     })
 }
 
-/// Returns whether a line might belong to the value of a key `secret` in an earlier line. This is
+/// Returns whether a character can be in the name of a key.
+pub(super) fn is_in_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
+}
+
+/// Returns whether a line might belong to the value of such a key in an earlier line. This is
 /// true if all lines after the key, up to this line, have more indentation than the key.
 fn is_below_secret(source: &str, at: usize) -> bool {
     let mut inner = usize::MAX;
@@ -245,6 +283,19 @@ mod tests {
             ("webhooks:\n  - secret:\n      - a\n      - hunter2\n", 4),
             ("webhooks:\n  - secret:\n# a comment\n      - hunter2\n", 4),
             ("webhooks:\n  - { url: x, secret:\n        hunter2 }\n", 3),
+            ("webhooks:\n  - { url: 'https://a:hunter2@x', actve: true }\n", 2),
+            ("secrets: hunter2\n", 1),
+            ("secrets: { NPM_TOKEN: hunter2 }\n", 1),
+            ("secrets:\n- NPM_TOKEN\n- hunter2\n", 3),
+            ("secrets:\n- { name: A, value: hunter2 }\n", 2),
+            ("environments:\n- name: a\n  secrets:\n  - { name: A, encrypted_value: hunter2 }\n", 4),
+            ("organization: { dependabot_secrets: [hunter2] }\n", 1),
+            ("webhooks: [{ secrett: hunter2 }]\n", 1),
+            ("webhooks: [{ url: x, password: hunter2 }]\n", 1),
+            ("webhooks:\n- url:\n      https://a:hunter2@x\n", 3),
+            ("webhooks:\n- url: >-\n      https://a:hunter2@x\n", 3),
+            ("webhooks: [{ url: 'https://a:b,hunter2@x' }]\n", 1),
+            ("values: { encrypted_value: hunter2 }\n", 1),
         ] {
             let asked = PolicyLocation { file: "settings.yml".into(), line };
             let text = Problem::error(asked, 1, "wrong").render(Some(source));

@@ -1,6 +1,6 @@
 //! Quotes single lines of a policy for people.
 
-use super::problem::{NOT_SHOWN, column, shown};
+use super::problem::{NOT_SHOWN, column, is_in_word, shown};
 use crate::aspects::webhooks::is_token;
 
 /// The maximum length of a quoted line, in characters.
@@ -116,10 +116,6 @@ fn without_comment(line: &str) -> Option<&str> {
     let kept = &line[..end];
     let is_open = |quote: char| kept.matches(quote).count() % 2 == 1;
     (!is_open('"') && !is_open('\'')).then_some(kept)
-}
-
-fn is_in_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
 }
 
 /// Returns whether a line has the name of a secret, or the beginning of a key file.

@@ -11,6 +11,7 @@ use super::merge::{merge, settle};
 use super::node::{Node, at_least};
 use super::problem::Problem;
 use super::rule_file::PolicyRule;
+use super::spellings::in_both_spellings;
 use crate::identity::pair_layers;
 use crate::organisation;
 
@@ -81,7 +82,8 @@ fn values_of(part: &Part<'_>, disabled: &[String]) -> Option<Node> {
         _ => layer.root.clone(),
     };
     let is_case = !std::ptr::eq(root, &raw const layer.root);
-    Some(without_plugins(&if is_case { merge(&own, root) } else { own }, disabled))
+    let values = without_plugins(&if is_case { merge(&own, root) } else { own }, disabled);
+    Some(in_both_spellings(&values, &[]))
 }
 
 /// Merges the values of layers, and applies the edits of lists in these layers. The layers must be

@@ -1,6 +1,8 @@
 //! Applies the rules of a policy to one repository. If the repository's values break a rule, Beadle
 //! does not change the sections that the rule uses.
 
+use std::collections::BTreeSet;
+
 use beadle_github::{Repository, Unsure};
 
 use super::desired::holds;
@@ -8,6 +10,7 @@ use super::files::Policy;
 use super::layers::without_plugins;
 use super::node::{Kind, Node};
 use super::rule_check::{is_override, merged, of_layer, of_repository};
+use super::spellings::in_both_spellings;
 use super::targeting::{MergedLayers, Reached};
 
 impl MergedLayers {
@@ -16,7 +19,13 @@ impl MergedLayers {
         if policy.rules.is_empty() {
             return;
         }
-        let applied = |root: &Node| applied(&without_plugins(root, &policy.disabled), repository);
+        // If the policy declares another default branch, the plan gives this branch the entry `default`.
+        let declared =
+            self.root.as_ref().and_then(|root| root.get("repository")?.get("default_branch")?.text());
+        let branches: Vec<&str> = repository.default_branch.as_deref().into_iter().chain(declared).collect();
+        let applied = |root: &Node| {
+            in_both_spellings(&applied(&without_plugins(root, &policy.disabled), repository), &branches)
+        };
         let layers: Vec<(&Reached, Node)> =
             self.layers.iter().map(|layer| (layer, applied(&layer.root))).collect();
         let mut violations = Vec::new();
@@ -24,10 +33,17 @@ impl MergedLayers {
             let below = layers.iter().filter(|(other, _)| other.rank < layer.rank).map(|(_, root)| root);
             violations.extend(of_layer(&policy.rules, merged(below).as_ref(), own));
         }
-        let root = self.root.as_ref().map(applied);
+        let whole = merged(layers.iter().map(|(_, root)| root));
+        let root = self.root.as_ref().map(applied).map(|root| decided_by(whole.as_ref(), root));
         violations.extend(root.iter().flat_map(|root| of_repository(&policy.rules, root)));
+        // The rule of the default branch has two names, so it can break a rule twice.
+        let mut reasons = BTreeSet::new();
         for violation in violations {
-            let why = Unsure::for_people(format!("{}: {}", violation.asked, violation.why));
+            let why = format!("{}: {}", violation.asked, violation.why);
+            if !reasons.insert(why.clone()) {
+                continue;
+            }
+            let why = Unsure::for_people(why);
             let mut sections = violation.rule.sections.clone();
             if sections.is_empty() {
                 let all = root.iter().flat_map(Node::entries);
@@ -36,6 +52,30 @@ impl MergedLayers {
             self.undecided.extend(sections.into_iter().map(|section| (section, why.clone())));
         }
     }
+}
+
+/// Returns the merged values `root`. For a fact with two spellings, the result contains the value of
+/// the layer of highest rank. `whole` contains the merged layers, and each layer has
+/// both spellings.
+fn decided_by(whole: Option<&Node>, mut root: Node) -> Node {
+    let Some(whole) = whole else { return root };
+    for section in ["repository", "security", "branches"] {
+        let (Some(own), Some(decided)) = (root.get(section).cloned(), whole.get(section)) else { continue };
+        let keys: &[&str] = match section {
+            "repository" => &["private", "visibility", "security"],
+            "security" => &["dependabot_alerts", "dependabot_security_updates"],
+            _ => {
+                root = root.with(section, decided);
+                continue;
+            }
+        };
+        let decide = |own: Node, key: &&str| match (own.get(key), decided.get(key)) {
+            (Some(_), Some(value)) => own.with(key, value),
+            _ => own,
+        };
+        root = root.with(section, &keys.iter().fold(own, decide));
+    }
+    root
 }
 
 /// Removes list entries that apply only to other repositories.

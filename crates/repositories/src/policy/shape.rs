@@ -5,7 +5,7 @@ use super::forms::Form;
 use super::lists::ENTRIES;
 use super::node::{AT_LEAST, Kind, Node};
 use super::pattern::{Pattern, short};
-use super::problem::{Problem, Severity, nearest, nearest_key};
+use super::problem::{Problem, Severity, is_secretive_place, nearest, nearest_key};
 
 /// The first words of a finding about an unknown key.
 pub(crate) const UNKNOWN_KEY: &str = "unknown key";
@@ -141,10 +141,13 @@ impl Shape {
     pub(crate) fn check(&self, path: &str, node: &Node, problems: &mut Vec<Problem>) {
         if !self.fits(node) {
             let what = if path.is_empty() { "the file".to_owned() } else { format!("`{path}`") };
-            // The author might have written a secret's value in place of its name.
-            let found = if path.ends_with(".secret") { node.what().to_owned() } else { described(node) };
-            let text = format!("{what} must be {}, found {found}", self.expectation());
+            let text = format!("{what} must be {}, found {}", self.expectation(), described(path, node));
             let problem = Problem::error(node.asked.clone(), node.column, text);
+            if is_secretive_place(path) {
+                // A hint could repeat the value.
+                problems.push(problem);
+                return;
+            }
             problems.push(match (self.texts(), node.text()) {
                 (Some(texts), Some(text)) => match spelt(text, texts) {
                     Some(near) => problem.hint(format!("did you mean `{near}`?")),
@@ -171,11 +174,10 @@ impl Shape {
             Self::Form(form) => {
                 let misfit = node.text().map(|text| form.check(text));
                 if let Some(Err(misfit)) = misfit {
-                    let is_secret = node.text().is_some_and(|text| text.contains("PRIVATE KEY"));
-                    let found = if is_secret { node.what().to_owned() } else { described(node) };
-                    let text = format!("`{path}` must {}, found {found}", misfit.must);
+                    let text = format!("`{path}` must {}, found {}", misfit.must, described(path, node));
                     let problem = Problem::error(node.asked.clone(), node.column, text);
-                    problems.push(Problem { hint: misfit.hint, ..problem });
+                    let hint = misfit.hint.filter(|_| !is_secretive_place(path));
+                    problems.push(Problem { hint, ..problem });
                 }
             }
             Self::List(shape) => {
@@ -355,8 +357,11 @@ fn check_minimum(number: &Shape, path: &str, node: &Node, problems: &mut Vec<Pro
     }
 }
 
-fn described(node: &Node) -> String {
+fn described(path: &str, node: &Node) -> String {
     match &node.kind {
+        // The author might have written a secret's value in place of its name.
+        _ if is_secretive_place(path) => node.what().to_owned(),
+        Kind::Text(text) if text.contains("PRIVATE KEY") => node.what().to_owned(),
         Kind::Text(text) => format!("the string `{}`", short(&text.replace(char::is_control, " "))),
         Kind::Int(n) => n.to_string(),
         Kind::Bool(value) => value.to_string(),

@@ -13,6 +13,7 @@ use super::layers::{Layer, LayerKind, ListMode, ListModes, contradictions, drop_
 use super::merge::{has_edits, merge, settle, without_entries};
 use super::node::{Kind, Node};
 use super::pattern::Pattern;
+use super::spellings::{with_default_branches, with_security};
 use super::waiver::Waiver;
 use crate::organisation;
 
@@ -96,7 +97,7 @@ impl Policy {
         let is_suspended = |layer: &Layer| suspended.iter().any(|(other, _)| other.file == layer.file);
         let named = self.file_of(name).filter(|layer| !is_suspended(layer)).or(status.own);
         let is_own = |layer: &Layer| status.own.is_some_and(|own| own.file == layer.file);
-        if named.is_none() && suspended.is_empty() && self.leaves_out(name) {
+        if named.is_none() && suspended.is_empty() && (status.is_home || self.leaves_out(name)) {
             return Verdict::Skipped("needs a file of its own in repos/".into());
         }
         if repository.is_advisory_fork() && named.is_none() {
@@ -237,7 +238,8 @@ impl MergedLayers {
         let (root, list_modes) = self.values_of(layer, applied);
         for other in self.layers.iter().filter(|other| other.rank == layer.rank) {
             let modes = contradictions(&other.list_modes, &list_modes);
-            for (path, one, two) in conflicts(&other.root, &root).into_iter().chain(modes) {
+            let [one, two] = [&other.root, &root].map(|root| comparable(root, repository));
+            for (path, one, two) in conflicts(&one, &two).into_iter().chain(modes) {
                 let section = if path == "topics" { "repository" } else { path.as_str() };
                 let section = section.split(['.', '[']).next().unwrap_or_default().to_owned();
                 let why = format!("{one} and {two} disagree about `{path}`; give one file a higher `rank`");
@@ -381,6 +383,15 @@ pub struct OverrideStatus<'a> {
     pub own: Option<&'a Layer>,
     /// The waivers that are in force and cover this repository.
     pub waivers: Vec<Waiver>,
+    /// True if the repository contains the policy. It is the same repository after a rename.
+    pub is_home: bool,
+}
+
+/// Returns the values of a layer in the form in which Beadle compares layers of equal rank. In this
+/// form, the rule of the default branch and the security features have both of their spellings.
+fn comparable(root: &Node, repository: &Repository) -> Node {
+    let branch: Vec<&str> = repository.default_branch.as_deref().into_iter().collect();
+    with_security(&with_default_branches(root, &branch))
 }
 
 /// Returns the values of a layer, merged with the values of one entry of the layer's `first_match`.

@@ -5,7 +5,7 @@ use beadle_engine::PolicyLocation;
 use super::keys::{WAIVER, WAIVERS_FILE};
 use super::node::Node;
 use super::origin::BASE;
-use super::pattern::Pattern;
+use super::pattern::{Pattern, stray_in_glob, unmatchable};
 use super::problem::Problem;
 use super::waived_key::check_waived_key;
 use super::waiver::{Waiver, parse_until};
@@ -73,7 +73,10 @@ fn one(entry: &Node, problems: &mut Vec<Problem>) -> Option<Waiver> {
         is_complete = false;
     }
     for node in entry.get("repositories").map(Node::items).unwrap_or_default() {
-        if let Some(Err(why)) = node.text().map(Pattern::glob) {
+        let Some(text) = node.text() else { continue };
+        if let Some(problem) = unmatchable(node, text, stray_in_glob) {
+            problems.push(problem);
+        } else if let Err(why) = Pattern::glob(text) {
             problems.push(wrong(node, why));
         }
     }
@@ -141,6 +144,8 @@ mod tests {
             ("keys: [teams]", "keys: teams", "3: `waivers[0].keys` must be a list"),
             ("1970-01-01", "soon", "4: `until` must be a date such as"),
             ("'api-*'", "'api-['", "2: invalid glob `api-[`"),
+            ("'api-*'", "acme/api", "2: `acme/api` has `/`, but no name of a repository has this character"),
+            ("'api-*'", "'!api'", "2: `!api` has `!`"),
             ("owner:", "owners:", "unknown key `waivers[0].owners`"),
             ("waivers:", "waiver:", "unknown key `waiver`"),
         ] {

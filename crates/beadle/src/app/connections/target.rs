@@ -99,7 +99,8 @@ pub(in crate::app) fn open_teams(
     // If the groups of a target are teams, Beadle reads no repositories for the target. So the
     // reader needs no list of fields.
     let reader = beadle_github::Reader::new(api.clone(), beadle_github::Asks::default());
-    let reader = TeamReader::new(reader, config::found_by(teams), Arc::new(listed));
+    let names = beadle_github::Names::new(options.store.clone(), &teams.org, clock);
+    let reader = TeamReader::new(reader, config::found_by(teams), Arc::new(listed), names);
     let reader = Arc::new(reader.with_membership(config::membership_limits(teams)));
     Ok(TargetConnection {
         writer: Arc::new(TeamWriter::new(beadle_github::Writer::new(api), reader.clone())),

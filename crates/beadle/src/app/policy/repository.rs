@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use beadle_engine::{Class, Failure};
-use beadle_github::{Commit, Reader};
+use beadle_github::{Commit, NameKind, Names, Reader};
 use beadle_repositories::policy::is_policy_file;
 
 use crate::app::policy::store::PolicyCommit;
@@ -19,6 +19,8 @@ pub(crate) struct PolicyPart {
     pub(crate) source: RepositorySource,
     /// The configured name of the organisation that uses the policy.
     pub(crate) organisation: String,
+    /// The stored id of the repository.
+    pub(crate) names: Names,
 }
 
 impl PolicyPart {
@@ -72,6 +74,7 @@ impl PolicyPart {
                 format!("`require_review` is set in `{table}` of the [[org]] with the name `{organisation}`");
             return Err(Failure::new(Class::Rejected, format!("{why}\nhint: {hint}"))).context(place);
         }
+        self.same_repository().await.context(place.clone())?;
         let files = self.files(&head.id).await.context(place)?;
         Ok(PolicyCommit {
             repository: self.repository(),
@@ -82,6 +85,39 @@ impl PolicyPart {
             subject: head.subject,
             files,
         })
+    }
+
+    /// Checks that the repository is still the one from which Beadle accepted the policy before. A new
+    /// owner of the repository's name, or of the repository, must not be able to write the policy. A
+    /// renamed repository keeps its id, so its policy stays in force. The next look at the policy checks
+    /// the repository again, because an operator might have confirmed it in the meantime.
+    async fn same_repository(&self) -> Result<(), Failure> {
+        let RepositorySource { repository, .. } = &self.source;
+        let found = self.reader.repositories_called(std::slice::from_ref(repository)).await?;
+        let Some(found) = found.into_iter().next().flatten() else {
+            let owner = self.source.owner(&self.organisation);
+            let text = format!(
+                "the repository {} is not in {owner} any more\nhint: set `{}` of the [[org]] {} to its new place",
+                self.repository(),
+                self.table,
+                self.organisation
+            );
+            return Err(Failure::new(Class::Retry, text));
+        };
+        let name = self.repository();
+        if let Some(why) = self.names.another_owner(NameKind::Repository, &name, found.id, None).await? {
+            return Err(Failure::new(Class::Retry, why));
+        }
+        if !found.name.eq_ignore_ascii_case(repository) {
+            let Self { table, organisation, .. } = self;
+            tracing::warn!(
+                organisation,
+                repository = name,
+                now = found.name,
+                "the policy's repository was renamed, change `{table}` in the configuration"
+            );
+        }
+        Ok(())
     }
 
     /// Reads the texts of a commit, except the texts in `known`. Returns the texts, keyed by the

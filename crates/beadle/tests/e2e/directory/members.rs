@@ -99,3 +99,32 @@ async fn members_of_the_policy_join_and_leave_and_no_mistake_removes_anybody() {
     assert!(said.contains("remove, with their teams and their forks"), "{said}");
     assert!(said.contains("4 of 13 members would leave"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_a_login_that_became_free_gets_neither_a_membership_nor_a_team() {
+    let mut acme = acme(6, &json!({ "ops": { "id": 901, "members": { "octo3": "member" } } }));
+    acme["org"]["owners"] = json!(["octo0", "octo1", "octo2"]);
+    let mut world = World::of_teams(directory(1, &json!({})), acme).await;
+    world.teams += ", members_from_policy = true, teams_from_policy = true, required_owners = [\"octo0\"]";
+    world.policy("members.yml", &text(3..6, 0..3));
+    world.policy("teams.yml", "teams:\n- { name: Ops, members: [octo3] }\n");
+    world.beadle(&["sweep"]).await.expect(0);
+    // Two people rename their accounts. A stranger and another member take the free logins.
+    let renamed = json!({ "users": { "octo2": { "id": 9666 }, "old-two": { "id": 5002 }, "octo3": { "id": 5005 },
+        "old-three": { "id": 5003 }, "octo5": null }, "orgs": { "acme": {
+        "members": ["octo0", "octo1", "old-two", "old-three", "octo4", "octo3"],
+        "owners": ["octo0", "octo1", "old-two"],
+        "teams": { "ops": { "members": { "octo3": null, "old-three": "member" } } } } } });
+    let state = format!("{}/_sim/state?webhooks=false", world.github().url());
+    let answer = world.http.patch(state).body(renamed.to_string()).send().await.unwrap();
+    assert!(answer.status().is_success());
+    let (plan, swept) = (world.beadle(&["plan"]).await, world.beadle(&["sweep"]).await);
+    let said = format!("{}{}{}{}", plan.out, plan.err, swept.out, swept.err);
+    for login in ["octo2", "octo3"] {
+        assert!(said.contains(&format!("run `beadle rebind acme --user {login}`")), "{login}: {said}");
+    }
+    assert_eq!(logins(&world, "invitations"), BTreeSet::new(), "{said}");
+    assert_eq!(world.team("ops"), Some(json!({ "old-three": "member" })), "{said}");
+    let owners: Vec<String> = logins(&world, "owners").into_iter().collect();
+    assert_eq!(owners, ["octo0", "octo1", "old-two"], "{said}");
+}

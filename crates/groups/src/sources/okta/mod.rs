@@ -336,8 +336,9 @@ impl Source for OktaSource {
         Ok(people.await?.as_ref())
     }
 
-    async fn groups_of(&self, person: &str) -> Result<Vec<SourceGroup>, Failure> {
-        Ok(self.okta.groups_of(person).await?.into_iter().map(group).collect())
+    async fn groups_of(&self, person: &str) -> Result<Option<Vec<SourceGroup>>, Failure> {
+        let groups = self.okta.groups_of(person).await?;
+        Ok(groups.map(|groups| groups.into_iter().map(group).collect()))
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use beadle_engine::{Class, Failure, Lane, Time};
-use beadle_github::{Member, Reader, Team};
+use beadle_github::{Member, NameKind, Names, Reader, Team};
 use beadle_scim::Finding;
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ use crate::sources::Person;
 pub use people::{Listed, Match};
 pub use writer::TeamWriter;
 
-use people::{People, account};
+use people::{AT_ONCE, People, account};
 
 /// How long Beadle remembers the list of the organisation's members, and the owner of each account.
 /// But Beadle never uses a remembered list of a team's members.
@@ -59,6 +59,8 @@ pub struct TeamReader {
     github: Reader,
     matches: Vec<Match>,
     listed: Listed,
+    /// The stored ids behind the logins that sources contain.
+    names: Names,
     /// The limits of the organisation's membership, if Beadle manages the membership.
     membership: Option<MembershipLimits>,
     seen: Arc<Mutex<Seen>>,
@@ -116,11 +118,12 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 impl TeamReader {
     /// Creates a reader for the organisation's teams. `matches` lists the ways to find a person's
     /// account. The most reliable way comes first.
-    pub fn new(github: Reader, matches: Vec<Match>, listed: Listed) -> Self {
+    pub fn new(github: Reader, matches: Vec<Match>, listed: Listed, names: Names) -> Self {
         Self {
             github,
             matches,
             listed,
+            names,
             membership: None,
             seen: Arc::default(),
             loading: Arc::default(),
@@ -171,6 +174,14 @@ impl TeamReader {
             Err(failure) => return Err(failure),
         }
         Ok(findings)
+    }
+
+    /// Checks that the login in a source still belongs to the account to which it belonged before. The
+    /// new owner of a login must get no access.
+    async fn same_owner(&self, login: &str, found: Found) -> Result<Found, Failure> {
+        let Found::TargetAccount(account) = &found else { return Ok(found) };
+        let other = self.names.another_owner(NameKind::User, login, id_of(&account.id)?, None).await?;
+        Ok(other.map_or(found, Found::NewOwner))
     }
 
     fn now(&self) -> Time {
@@ -243,6 +254,10 @@ fn known(seen: &Mutex<Seen>, id: u64) -> Option<Team> {
 impl TargetReader for TeamReader {
     fn in_lane(&self, lane: Lane) -> Arc<dyn TargetReader> {
         Arc::new(self.with_lane(lane))
+    }
+
+    fn for_preview(&self) -> Option<Arc<dyn TargetReader>> {
+        Some(Arc::new(Self { names: self.names.apart(), ..self.clone() }))
     }
 
     async fn group(&self, id: &str) -> Result<Option<TargetGroup>, Failure> {
@@ -321,7 +336,27 @@ impl TargetReader for TeamReader {
             Ok(known) if is_membership => {
                 join_all(people.iter().map(|person| self.find_anybody(&known, person))).await
             }
-            Ok(known) => people.iter().map(|person| Ok(self.find_one(&known, person, group))).collect(),
+            Ok(known) => {
+                let find = async |person: &Person| {
+                    let found = self.find_one(&known, person, group);
+                    // An open invitation can lead to the account of a login that is not a member.
+                    let login = person.account.as_ref().or_else(|| known.stranger(person));
+                    let is_its = |account: &TargetAccount, login: &str| account.label() == login;
+                    match (&found, login) {
+                        (Found::TargetAccount(account), Some(login))
+                            if person.account.is_some() || is_its(account, login) =>
+                        {
+                            self.same_owner(login, found).await
+                        }
+                        _ => Ok(found),
+                    }
+                };
+                let mut all = Vec::with_capacity(people.len());
+                for some in people.chunks(AT_ONCE) {
+                    all.extend(join_all(some.iter().map(find)).await);
+                }
+                all
+            }
             Err(failure) => people.iter().map(|_| Err(failure.clone())).collect(),
         }
     }

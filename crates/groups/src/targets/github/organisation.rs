@@ -78,7 +78,7 @@ impl TeamReader {
         let login = person.account.as_deref().unwrap_or(&person.login);
         let known = {
             let seen = lock(&self.seen);
-            people.logins.get(&login.to_lowercase()).and_then(|id| seen.accounts.get(id)).cloned()
+            people.logins.get(&login.to_ascii_lowercase()).and_then(|id| seen.accounts.get(id)).cloned()
         };
         let found = match known {
             Some(member) => Some(member),
@@ -91,7 +91,7 @@ impl TeamReader {
         };
         let found = account(&member, member.is_owner, false);
         lock(&self.seen).accounts.insert(member.id, member);
-        Ok(Found::TargetAccount(found))
+        self.same_owner(login, Found::TargetAccount(found)).await
     }
 }
 

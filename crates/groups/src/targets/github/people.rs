@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use beadle_engine::{Class, Failure};
-use beadle_github::Member;
-use futures::future::BoxFuture;
+use beadle_github::{Member, NameKind};
+use futures::future::{BoxFuture, join_all};
 use serde::Deserialize;
 
 use super::{BELIEVED, TeamReader, lock};
 use crate::mapping::Role;
 use crate::sources::Person;
 use crate::targets::{Found, TargetAccount};
+
+/// The number of logins whose stored ids Beadle reads at the same time.
+pub(super) const AT_ONCE: usize = 50;
 
 /// A way to find a person's account at GitHub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -44,6 +47,18 @@ pub(super) struct People {
     /// Those logins in the list that do not belong to members of the organisation. The key of each
     /// login is the person's name at the directory.
     pub(super) strangers: HashMap<String, String>,
+    /// Those logins in the list that have a new owner. The key is the person's name at the
+    /// directory, and the value is the message about the login.
+    pub(super) taken: HashMap<String, String>,
+}
+
+impl People {
+    /// If the list contains a login for a person and the login belongs to no member of the
+    /// organisation, returns the login.
+    pub(super) fn stranger(&self, person: &Person) -> Option<&String> {
+        let names = [Some(&person.login), Some(&person.id), person.email.as_ref()];
+        names.into_iter().flatten().find_map(|name| self.strangers.get(&name.to_ascii_lowercase()))
+    }
 }
 
 impl TeamReader {
@@ -71,12 +86,29 @@ impl TeamReader {
             let pairs = match way {
                 Match::Saml => linked.clone(),
                 Match::Mail => mails(&members),
-                Match::File => logins(&listed, &members, &mut people.strangers),
+                Match::File => {
+                    let mut pairs = Vec::new();
+                    let logins = logins(&listed, &members, &mut people.strangers);
+                    for some in logins.chunks(AT_ONCE) {
+                        let owners = some.iter().map(|(_, login, account)| {
+                            self.names.another_owner(NameKind::User, login, *account, None)
+                        });
+                        for ((name, _, account), other) in some.iter().zip(join_all(owners).await) {
+                            match other? {
+                                None => pairs.push((name.clone(), *account)),
+                                Some(why) => {
+                                    people.taken.insert(name.to_ascii_lowercase(), why);
+                                }
+                            }
+                        }
+                    }
+                    pairs
+                }
             };
             let mut named: HashMap<String, BTreeSet<u64>> = HashMap::new();
             for (name, account) in pairs {
                 people.names.entry(account).or_default().insert(name.clone());
-                named.entry(name.to_lowercase()).or_default().insert(account);
+                named.entry(name.to_ascii_lowercase()).or_default().insert(account);
             }
             people.named.push((*way, named));
         }
@@ -85,7 +117,7 @@ impl TeamReader {
             ids.collect::<BTreeSet<u64>>()
         };
         (people.owners, people.members) = (ids(true), ids(false));
-        people.logins = members.iter().map(|member| (member.login.to_lowercase(), member.id)).collect();
+        people.logins = members.iter().map(|member| (member.login.to_ascii_lowercase(), member.id)).collect();
         let people = Arc::new(people);
         let mut seen = lock(&self.seen);
         seen.people = Some((now, people.clone()));
@@ -115,8 +147,8 @@ impl TeamReader {
         }
         // The sign-in name and the id belong to this person only. The mail address might be the
         // login of another person, so Beadle uses the mail address after the other names.
-        let own = [person.login.to_lowercase(), person.id.to_lowercase()];
-        let address = person.email.iter().map(|email| email.to_lowercase());
+        let own = [person.login.to_ascii_lowercase(), person.id.to_ascii_lowercase()];
+        let address = person.email.iter().map(|email| email.to_ascii_lowercase());
         for (way, named) in &people.named {
             let known = |name: &String| named.get(name).into_iter().flatten().copied();
             let mut accounts: BTreeSet<u64> = own.iter().flat_map(known).collect();
@@ -143,9 +175,12 @@ impl TeamReader {
                 }
             }
         }
+        let taken = own.iter().cloned().chain(address.clone()).find_map(|name| people.taken.get(&name));
+        if let Some(why) = taken {
+            return Found::NewOwner(why.clone());
+        }
         let organisation = self.github.organisation();
-        let stranger = own.iter().cloned().chain(address).find_map(|name| people.strangers.get(&name));
-        if let Some(login) = stranger {
+        if let Some(login) = people.stranger(person) {
             return match group.and_then(|group| self.invited(group, login)) {
                 Some(member) => Found::TargetAccount(account(&member, people, None)),
                 None => Found::Missing(format!(
@@ -165,7 +200,7 @@ impl TeamReader {
         let found = {
             let mut seen = lock(&self.seen);
             let member =
-                people.logins.get(&login.to_lowercase()).and_then(|id| seen.accounts.get(id)).cloned();
+                people.logins.get(&login.to_ascii_lowercase()).and_then(|id| seen.accounts.get(id)).cloned();
             if let Some(member) = &member {
                 seen.found.insert(login.to_owned(), member.id);
             }
@@ -190,21 +225,21 @@ impl TeamReader {
     }
 }
 
-/// Returns the accounts in the list. If a login does not belong to a member of the organisation,
+/// Returns each name in the list with its login and the account of this login. If a login does not belong to a member of the organisation,
 /// adds the login to `strangers`.
 fn logins(
     listed: &BTreeMap<String, String>,
     members: &[Member],
     strangers: &mut HashMap<String, String>,
-) -> Vec<(String, u64)> {
+) -> Vec<(String, String, u64)> {
     let ids: HashMap<String, u64> =
-        members.iter().map(|member| (member.login.to_lowercase(), member.id)).collect();
+        members.iter().map(|member| (member.login.to_ascii_lowercase(), member.id)).collect();
     let mut pairs = Vec::new();
     for (name, login) in listed {
-        match ids.get(&login.to_lowercase()) {
-            Some(id) => pairs.push((name.clone(), *id)),
+        match ids.get(&login.to_ascii_lowercase()) {
+            Some(id) => pairs.push((name.clone(), login.clone(), *id)),
             None => {
-                strangers.insert(name.to_lowercase(), login.clone());
+                strangers.insert(name.to_ascii_lowercase(), login.clone());
             }
         }
     }

@@ -302,7 +302,7 @@ impl TargetWriter for ScimWriter {
         }
         let found = match self.reader.find_one(person).await? {
             Found::TargetAccount(found) => found,
-            Found::Another(_) => {
+            Found::Another(_) | Found::NewOwner(_) => {
                 let text = format!("the target has a user {} that is another person", person.login);
                 return Err(Failure::new(Class::Rejected, text));
             }
@@ -331,7 +331,15 @@ impl TargetWriter for ScimWriter {
             return Ok(());
         }
         self.may_write()?;
-        self.scim.update_user(account, values).await?;
+        let mut values = values.to_vec();
+        if let Some((_, email)) = values.iter_mut().find(|(path, _)| *path == "emails")
+            && let Some(address) = email.as_str()
+        {
+            // The write replaces the whole list of addresses, so Beadle reads the present list first.
+            let user = self.reader.scim.user(account).await?;
+            *email = user.ok_or_else(|| vanished(account))?.emails_with(address);
+        }
+        self.scim.update_user(account, &values).await?;
         self.forget_values(account);
         Ok(())
     }
@@ -343,13 +351,14 @@ impl TargetWriter for ScimWriter {
         self.may_write()?;
         // A write of a phone number or an address replaces the whole list, so Beadle reads the
         // present list before the write.
-        let Some(user) = self.reader.scim.user(account).await? else {
-            let text =
-                format!("the target no longer has the account {account}; Beadle reads the account again");
-            return Err(Failure::new(Class::Conflict, text));
-        };
+        let user = self.reader.scim.user(account).await?.ok_or_else(|| vanished(account))?;
         self.scim.set_attributes(&user, values).await?;
         self.forget_values(account);
         Ok(())
     }
+}
+
+fn vanished(account: &str) -> Failure {
+    let text = format!("the target no longer has the account {account}; Beadle reads the account again");
+    Failure::new(Class::Conflict, text)
 }

@@ -1,12 +1,11 @@
 //! Resolves the names of an environment's reviewers and Apps to ids.
 
-use beadle_engine::Failure;
-use beadle_github::{Actor, ActorKind};
+use beadle_engine::{Failure, PolicyLocation};
+use beadle_github::{Actor, ActorKind, NameKind};
 use serde_json::Value;
 
 use super::observed::Reviewer;
 use crate::aspects::aspect::{AspectPlan, Context};
-use crate::names::Named;
 use crate::policy::Node;
 
 /// Returns the reviewers that the policy lists. If a name does not exist, or if it now belongs to
@@ -29,7 +28,7 @@ pub(super) async fn reviewers(
             found.push(Reviewer { kind: kind.to_owned(), id, name });
             continue;
         }
-        let (key, named) = if kind == "Team" { ("slug", Named::Team) } else { ("login", Named::User) };
+        let (key, named) = if kind == "Team" { ("slug", NameKind::Team) } else { ("login", NameKind::User) };
         let Some(name) = item.get(key).and_then(Node::text) else {
             plan.cannot_resolve_part(part, format!("a reviewer has no `{key}` and no `id` ({})", item.asked));
             is_known = false;
@@ -58,24 +57,17 @@ pub(super) async fn reviewers(
             found.push(renamed.clone());
             continue;
         }
-        missing.push((item, kind, name, named));
+        missing.push((item, kind, name));
     }
-    let actor = |(_, _, name, named): &(&Node, &str, &str, Named)| Actor {
-        kind: if *named == Named::Team { ActorKind::Team } else { ActorKind::User },
-        name: (*name).to_owned(),
-        id: None,
-        number: None,
-    };
-    let actors: Vec<Actor> = missing.iter().map(actor).collect();
-    let resolved = if actors.is_empty() { Vec::new() } else { context.reader.resolve(&actors).await? };
-    for ((item, kind, name, named), resolved) in missing.into_iter().zip(resolved) {
-        let owner = match resolved {
-            Ok(owner) => {
-                let asked = Some(&item.asked);
-                context.names.another_owner(named, name, owner.id, asked).await?.map_or(Ok(owner), Err)
-            }
-            Err(why) => Err(format!("{why} ({})", item.asked)),
-        };
+    let actors: Vec<(Actor, Option<&PolicyLocation>)> = missing
+        .iter()
+        .map(|(item, kind, name)| {
+            let kind = if *kind == "Team" { ActorKind::Team } else { ActorKind::User };
+            (Actor { kind, name: (*name).to_owned(), id: None, number: None }, Some(&item.asked))
+        })
+        .collect();
+    let resolved = context.names.resolve(context.reader, &actors).await?;
+    for ((_, kind, _), owner) in missing.into_iter().zip(resolved) {
         match owner {
             Ok(owner) => found.push(Reviewer { kind: kind.to_owned(), id: owner.id, name: Some(owner.name) }),
             Err(why) => {
@@ -124,10 +116,11 @@ pub(super) async fn apps(
             continue;
         }
         let app = Actor { kind: ActorKind::App, name: slug.to_owned(), id: None, number: None };
-        match context.reader.resolve(&[app]).await?.into_iter().next() {
+        let resolved = context.names.resolve(context.reader, &[(app, Some(&item.asked))]).await?;
+        match resolved.into_iter().next() {
             Some(Ok(app)) => found.push((app.id, app.name)),
             Some(Err(why)) => {
-                plan.cannot_resolve_part(part, format!("{why} ({})", item.asked));
+                plan.cannot_resolve_part(part, why);
                 is_known = false;
             }
             None => is_known = false,

@@ -4,14 +4,13 @@
 use std::collections::BTreeMap;
 
 use beadle_engine::{Failure, Field, PolicyLocation, Risk};
-use beadle_github::{Actor, ActorKind, Allowances, Permission, Rule};
+use beadle_github::{Actor, ActorKind, Allowances, NameKind, Permission, Rule};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::checks::{checks, missing_apps, sorted};
 use super::translate::{DesiredRule, FLAGS, LISTS, List, better, resolved};
 use crate::aspects::{Context, field};
-use crate::names::Named;
 
 /// A group of rule values that Beadle must write together.
 pub(super) struct Difference {
@@ -133,9 +132,12 @@ fn flags(
         }
         let seen = seen_flag(rule, flag.graphql);
         let value = &resolved(value, &seen);
-        // If GitHub does not show a flag of a live rule, the flag is off.
+        // If GitHub does not show a flag of a live rule, the flag is off. But if the write also turns
+        // on the required reviews, GitHub chooses the hidden number of approvals itself.
         let is_off = |value: &Value| value == &json!(false) || value == &json!(0);
-        if seen == *value || (rule.is_some() && seen.is_null() && is_off(value)) {
+        let is_hidden = rule.is_some() && seen.is_null() && is_off(value);
+        let is_chosen = flag.graphql == "requiredApprovingReviewCount" && turns_on_reviews(wanted, rule);
+        if seen == *value || (is_hidden && !is_chosen) {
             continue;
         }
         let risk = if better(&seen, value, flag.strict) { Risk::Changes } else { Risk::Weakens };
@@ -144,6 +146,13 @@ fn flags(
             input: vec![(flag.graphql, value.clone())],
         });
     }
+}
+
+/// Returns whether a write turns on the required reviews of a live rule.
+fn turns_on_reviews(wanted: &DesiredRule, rule: Option<&Rule>) -> bool {
+    const REVIEWS: &str = "requiresApprovingReviews";
+    let is_wanted = wanted.fields.get(REVIEWS).is_some_and(|(value, _)| *value == json!(true));
+    is_wanted && rule.is_some() && seen_flag(rule, REVIEWS) != json!(true)
 }
 
 fn environments(wanted: &DesiredRule, rule: Option<&Rule>, found: &mut Vec<Difference>) {
@@ -178,7 +187,7 @@ fn writes(permission: &Permission) -> bool {
     permission.rank() >= Permission::Push.rank()
 }
 
-/// Returns whether the policy gives write access to an actor. An App gets its access from its
+/// Returns whether the policy gives write access to an actor, and the run writes this access. An App gets its access from its
 /// installation, not from the policy.
 fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
     let is =
@@ -189,6 +198,7 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
         ActorKind::Team => desired
             .teams
             .as_ref()
+            .filter(|_| context.teams_are_written)
             .is_some_and(|teams| teams.items.iter().any(|team| is(&team.slug, &team.permission))),
         // An invited account has no access yet.
         ActorKind::User => {
@@ -196,7 +206,8 @@ fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
             let has_joined = |login: &str| {
                 seen.is_some_and(|seen| seen.iter().any(|other| other.login.eq_ignore_ascii_case(login)))
             };
-            desired.collaborators.as_ref().is_some_and(|people| {
+            let people = desired.collaborators.as_ref().filter(|_| context.collaborators_are_written);
+            people.is_some_and(|people| {
                 let mut people = people.items.iter();
                 people.any(|person| is(&person.login, &person.permission) && has_joined(&person.login))
             })
@@ -232,8 +243,10 @@ async fn powerless(
         return Ok(powerless);
     }
     // Another check reports actors that do not exist, so this function omits such actors.
-    let exist = context.reader.resolve(&powerless).await?;
-    Ok(powerless.into_iter().zip(exist).filter(|(_, id)| id.is_ok()).map(|(actor, _)| actor).collect())
+    let powerless: Vec<(Actor, Option<&PolicyLocation>)> =
+        powerless.into_iter().map(|actor| (actor, None)).collect();
+    let exist = context.names.resolve(context.reader, &powerless).await?;
+    Ok(powerless.into_iter().zip(exist).filter(|(_, id)| id.is_ok()).map(|((actor, _), _)| actor).collect())
 }
 
 /// Compares one list of actors, and the flag that turns the list on. If an actor does not exist,
@@ -275,8 +288,8 @@ async fn actors(
         // Beadle also stores the ids of the actors in the live list. Before the next run, a
         // different account might get the name of one of these actors.
         let number = seen.iter().find(|other| same(actor, other)).and_then(|other| other.number);
-        if let Some(number) = number {
-            others.extend(names_another(context, actor, number).await?);
+        if let (Some(number), Some(kind)) = (number, NameKind::of(actor.kind)) {
+            others.extend(context.names.another_owner(kind, &actor.name, number, None).await?);
         }
     }
     if !others.is_empty() {
@@ -327,12 +340,11 @@ async fn ids(
     let mut ids: Vec<String> = known.into_values().collect();
     if !unknown.is_empty() {
         let mut missing = Vec::new();
-        for (actor, found) in unknown.iter().zip(context.reader.resolve(&unknown).await?) {
+        let unknown: Vec<(Actor, Option<&PolicyLocation>)> =
+            unknown.into_iter().map(|actor| (actor, None)).collect();
+        for found in context.names.resolve(context.reader, &unknown).await? {
             match found {
-                Ok(found) => match names_another(context, actor, found.id).await? {
-                    Some(why) => missing.push(why),
-                    None => ids.push(found.node_id),
-                },
+                Ok(found) => ids.push(found.node_id),
                 Err(why) => missing.push(why),
             }
         }
@@ -341,17 +353,6 @@ async fn ids(
         }
     }
     Ok(Ok(ids))
-}
-
-/// If the name of an actor now belongs to another actor, returns a text about this problem.
-async fn names_another(context: &Context<'_>, actor: &Actor, id: u64) -> Result<Option<String>, Failure> {
-    let named = match actor.kind {
-        ActorKind::User => Named::User,
-        ActorKind::Team => Named::Team,
-        // The slug of an App changes only if the owner of the App renames the App.
-        ActorKind::App => return Ok(None),
-    };
-    Ok(context.names.another_owner(named, &actor.name, id, None).await?)
 }
 
 /// Returns the names that plans show for actors.

@@ -82,7 +82,10 @@ fn stricter(key: &str, before: &Value, after: &Value) -> bool {
             let more = after.as_f64() >= before.as_f64();
             if key.starts_with("max_") { !more || before == after } else { more && !key.contains("minutes") }
         }
-        (_, Value::Array(_)) if key == "allowed_merge_methods" => kept(after, before),
+        // A rule that lists no merge methods allows all merge methods.
+        (_, Value::Array(few)) if key == "allowed_merge_methods" => {
+            !few.is_empty() && (list(before).is_empty() || kept(after, before))
+        }
         // A check is stricter if only one App can report the check.
         (_, Value::Array(_)) if key == "required_status_checks" => list(before).iter().all(|old| {
             let is_bound = |check: &Value| !check["integration_id"].is_null();
@@ -110,6 +113,14 @@ fn strength(enforcement: &Value) -> u8 {
 
 fn risk(stricter: bool) -> Risk {
     if stricter { Risk::Changes } else { Risk::Weakens }
+}
+
+/// Returns whether REST showed the whole ruleset. GitHub shows the bypass actors only to an account
+/// that is allowed to change the ruleset.
+///
+/// <https://docs.github.com/rest/repos/rules#get-a-repository-ruleset>
+pub(crate) fn is_whole(seen: &Value) -> bool {
+    seen["bypass_actors"].is_array()
 }
 
 /// Returns each part that differs between the live ruleset `seen` and the declared ruleset. `seen`
@@ -190,6 +201,32 @@ fn selects_all(name: &str, condition: &Value) -> bool {
         && list(&condition["exclude"]).is_empty()
 }
 
+/// Returns whether each entry of the list `few` is also in the list `many`.
+fn is_within(few: &Value, many: &Value) -> bool {
+    list(few).iter().all(|item| list(many).contains(item))
+}
+
+/// Returns whether the new list `include` of a condition certainly selects everything that the old
+/// list selects. A name or a ref has to match one entry of its list. A repository has to match
+/// every property of its list, so a further property selects fewer repositories.
+///
+/// <https://docs.github.com/rest/orgs/rules#create-an-organization-repository-ruleset>
+fn includes_as_much(condition: &str, before: &Value, after: &Value) -> bool {
+    if condition != "repository_property" {
+        return is_within(before, after);
+    }
+    let source = |property: &Value| property["source"].as_str().unwrap_or("custom").to_owned();
+    let permits = |wide: &Value, narrow: &Value| {
+        wide["name"] == narrow["name"]
+            && source(wide) == source(narrow)
+            && is_within(&narrow["property_values"], &wide["property_values"])
+    };
+    // Beadle does not know what a list without an entry selects.
+    let (old, new) = (list(before), list(after));
+    let is_wider = || new.iter().all(|new| old.iter().any(|old| permits(new, old)));
+    old == new || (!old.is_empty() && !new.is_empty() && is_wider())
+}
+
 fn conditions(seen: &Value, node: &Node) -> Vec<Difference> {
     let mut found = Vec::new();
     for (name, condition) in node.entries() {
@@ -197,12 +234,11 @@ fn conditions(seen: &Value, node: &Node) -> Vec<Difference> {
         let before = &seen["conditions"][name];
         let after = overlay(name, &condition.json(), before);
         let gone = if is_of_repositories(name) { replaced(seen, node) } else { Vec::new() };
-        let within = |few: &Value, many: &Value| list(few).iter().all(|item| list(many).contains(item));
         // With a new kind of condition, the ruleset might no longer apply to some repositories.
         let wider = if gone.is_empty() {
-            within(&before["include"], &after["include"])
-                && within(&after["exclude"], &before["exclude"])
-                && within(&before["repository_ids"], &after["repository_ids"])
+            includes_as_much(name, &before["include"], &after["include"])
+                && is_within(&after["exclude"], &before["exclude"])
+                && is_within(&before["repository_ids"], &after["repository_ids"])
                 && !differ("protected", &before["protected"], &after["protected"])
         } else {
             selects_all(name, &after)

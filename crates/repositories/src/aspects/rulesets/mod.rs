@@ -52,6 +52,10 @@ const RULE_KINDS: [&str; RULES.len() + UNDESCRIBED.len()] = {
     }
     names
 };
+/// The explanation for a ruleset that GitHub does not show completely.
+const VEILED: &str = "GitHub shows who can bypass a ruleset only to an account that can change the ruleset; give the \
+    GitHub App the permission administration: write";
+
 /// The explanation for a bypass actor that has no id in the policy.
 const NAMED_ACTOR: &str =
     "Beadle knows actors by `actor_id` only, and leaves the bypass actors of this ruleset alone";
@@ -158,8 +162,10 @@ impl AspectPlanner for Rulesets {
             // builds the body of a PUT from this answer.
             let whole = context.reader.below(context.repository, Path::at("rulesets").id(found.id)).await?;
             match whole {
-                Some(whole) if change(want, name, &whole, plan) => {}
-                Some(_) => context.reader.settle(found, &want.json()),
+                Some(whole) if match_policy(want, name, &whole, plan) => {
+                    context.reader.settle(found, &want.json());
+                }
+                Some(_) => {}
                 None => plan.cannot_read_part(name, "somebody deleted the ruleset while Beadle read it"),
             }
         }
@@ -249,12 +255,20 @@ pub(crate) fn create(want: &Node, name: &str, plan: &mut AspectPlan) {
     plan.change(format!("ruleset {name}"), fields, Write::Create(compare::new_body(want)));
 }
 
-/// Adds the changes that make a ruleset match the policy. Returns whether there are any changes.
-/// Each difference that the guard can hold becomes a separate change, so that the other changes do
-/// not have to wait.
-pub(crate) fn change(want: &Node, name: &str, seen: &Value, plan: &mut AspectPlan) -> bool {
+/// Adds the changes that make a ruleset match the policy. Returns whether the ruleset already
+/// matches. Each difference that the guard can hold becomes a separate change, so that the other
+/// changes do not have to wait. If GitHub does not show the whole ruleset, the function plans no
+/// change, because a write replaces the whole ruleset.
+pub(crate) fn match_policy(want: &Node, name: &str, seen: &Value, plan: &mut AspectPlan) -> bool {
     let Some(id) = seen["id"].as_u64() else { return false };
     let differences = compare::differences(want, seen);
+    if !compare::is_whole(seen) {
+        let is_fine = differences.is_empty() && want.get("bypass_actors").is_none();
+        if !is_fine {
+            plan.cannot_resolve_part(name, VEILED.to_owned());
+        }
+        return is_fine;
+    }
     let (guarded, plain): (Vec<Difference>, Vec<Difference>) =
         differences.into_iter().partition(Difference::is_guarded);
     let fields =
@@ -268,7 +282,7 @@ pub(crate) fn change(want: &Node, name: &str, seen: &Value, plan: &mut AspectPla
         let body = compare::body(seen, plain.iter().chain(&guarded));
         plan.change(what, fields(&guarded), Write::Replace { id, body });
     }
-    !plain.is_empty() || !guarded.is_empty()
+    plain.is_empty() && guarded.is_empty()
 }
 
 /// Adds a change that deletes a ruleset.

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::compare::{body, differences};
-use super::is_blurred;
+use super::{is_blurred, match_policy};
+use crate::aspects::AspectPlan;
 use crate::identity::contradictions;
 use crate::policy::Node;
 
@@ -279,5 +280,62 @@ proptest! {
             more.push(another);
             prop_assert!(is_found(more), "{} and one more", wanted);
         }
+    }
+}
+
+#[test]
+fn a_repository_has_to_match_every_property_so_one_more_is_a_weakening_and_one_less_is_not() {
+    let property = |name: &str, values: &[&str]| json!({ "name": name, "property_values": values });
+    let (gold, env) = (property("tier", &["gold"]), property("env", &["prod"]));
+    let of = |include: Value| json!({ "name": "main", "conditions": { "repository_property": { "include": include } } });
+    for (before, after, weakens) in [
+        (json!([gold]), json!([gold, env]), true),
+        (json!([gold, env]), json!([gold]), false),
+        (json!([gold]), json!([property("tier", &["gold", "silver"])]), false),
+        (json!([property("tier", &["gold", "silver"])]), json!([gold]), true),
+        (json!([gold]), json!([env]), true),
+        (json!([]), json!([gold]), true),
+        (json!([gold]), json!([]), true),
+    ] {
+        let differences = differences(&node(&of(after.clone())), &of(before.clone()));
+        assert_eq!(differences.len(), 1);
+        assert_eq!(differences[0].is_guarded(), weakens, "{before} → {after}");
+    }
+    let names =
+        |names: &[&str]| json!({ "name": "main", "conditions": { "repository_name": { "include": names } } });
+    assert!(!differences(&node(&names(&["a", "b"])), &names(&["a"]))[0].is_guarded());
+}
+
+#[test]
+fn a_ruleset_without_its_bypass_actors_is_unknown_if_the_policy_declares_them_or_would_change_it() {
+    let hidden = json!({ "id": 7, "name": "main", "enforcement": "active", "rules": [] });
+    let found = |wanted: Value| {
+        let mut plan = AspectPlan::default();
+        let matches = match_policy(&node(&wanted), "main", &hidden, &mut plan);
+        assert!(plan.changes.is_empty());
+        (matches, plan.unresolved.iter().map(|one| one.reason.clone()).collect::<Vec<String>>())
+    };
+    for wanted in [
+        json!({ "name": "main", "enforcement": "active", "bypass_actors": [] }),
+        json!({ "name": "main", "enforcement": "active", "rules": [{ "type": "deletion" }] }),
+    ] {
+        let (matches, unknown) = found(wanted);
+        assert!(!matches && unknown.len() == 1 && unknown[0].contains("who can bypass"), "{unknown:?}");
+    }
+    assert_eq!(found(json!({ "name": "main", "enforcement": "active" })), (true, Vec::new()));
+}
+
+#[test]
+fn a_rule_without_merge_methods_allows_all_of_them() {
+    let of = |methods: &[&str]| ruleset("pull_request", "allowed_merge_methods", &json!(methods));
+    for (before, after, weakens) in [
+        (&["squash"][..], &[][..], true),
+        (&["squash"], &["squash", "merge"], true),
+        (&["squash", "merge"], &["merge"], false),
+        (&[], &["merge"], false),
+    ] {
+        let differences = differences(&node(&of(after)), &of(before));
+        assert_eq!(differences.len(), 1, "{before:?} → {after:?}");
+        assert_eq!(differences[0].is_guarded(), weakens, "{before:?} → {after:?}");
     }
 }

@@ -5,11 +5,10 @@
 //! <https://docs.github.com/rest/repos/repos#update-a-repository>
 
 use beadle_engine::{Failure, Field, Risk};
-use beadle_github::Path;
+use beadle_github::{NameKind, Path};
 use serde_json::{Value, json};
 
 use super::super::aspect::{AspectPlan, Context, field};
-use crate::names::Named;
 use crate::policy::Want;
 
 /// The feature that needs reviewers.
@@ -69,7 +68,7 @@ async fn resolved(
                 plan.cannot_read_part(OPTIONS, format!("GitHub does not show the id of the team `{slug}`"));
                 return Ok(None);
             };
-            let other = context.names.another_owner(Named::Team, &slug, id, Some(&want.asked)).await?;
+            let other = context.names.another_owner(NameKind::Team, &slug, id, Some(&want.asked)).await?;
             if let Some(reason) = other {
                 plan.cannot_resolve_part(OPTIONS, reason);
                 return Ok(None);

@@ -72,3 +72,19 @@ async fn by_default_a_missing_default_branch_is_only_reported() {
         assert!(!plan.unknowns[0].transient);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_value_of_the_default_branchs_rule_has_the_rank_of_its_own_layer() {
+    let files = [
+        ("settings.yml", "branches: [{ name: main, protection: { enforce_admins: false } }]\n"),
+        ("layers/strict.yml", RULE),
+        ("repos/shop.yml", "branches: [{ name: main, protection: { required_linear_history: true } }]\n"),
+    ];
+    let world = World::of_files(acme(501, 601), &files).await;
+    world.apply().await;
+    let state = world.sim.state();
+    let rules = &state["orgs"]["acme"]["repos"]["shop"]["protection"];
+    for field in ["enforce_admins", "required_linear_history"] {
+        assert_eq!(rules["main"][field], json!(true), "{field}: {rules}");
+    }
+}

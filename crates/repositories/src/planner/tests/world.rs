@@ -33,6 +33,7 @@ pub(super) struct World {
     pub(super) store: Arc<dyn Store>,
     policy: Policy,
     secrets: Secrets,
+    pub(super) modes: Modes,
     /// The folder of the store. The folder exists as long as this value exists.
     _folder: tempfile::TempDir,
 }
@@ -69,6 +70,7 @@ impl World {
             store: Arc::new(store),
             policy,
             secrets: Secrets::new(),
+            modes: Modes { organisation: Mode::Enforce, ..Modes::default() },
             _folder: folder,
         }
     }
@@ -125,7 +127,7 @@ impl World {
 
     fn parts_of(&self, api: Api, store: &Arc<dyn Store>) -> (RepositoryPlanner, RepositoryWriter) {
         let reader = Reader::new(api.clone(), self.policy.asks());
-        let modes = Modes { organisation: Mode::Enforce, ..Modes::default() };
+        let modes = self.modes.clone();
         let planner = RepositoryPlanner::new(reader.clone(), PolicyHandle::new(self.policy.clone()), modes)
             .lending(self.secrets.clone())
             .remembering(store.clone());

@@ -267,3 +267,79 @@ fn a_file_with_an_invalid_rule_is_refused_with_its_line() {
         assert!(found.iter().any(|message| is_expected(&message)), "{text}: {found:?}");
     }
 }
+
+#[test]
+fn the_other_spelling_of_a_value_does_not_pass_a_rule() {
+    let settings = "branches:\n- name: default\n  protection:\n    required_pull_request_reviews: { required_approving_review_count: 2 }\n";
+    let rules = "- name: visibility\n  expect: resolved.repository.visibility != 'public'\n  message: nothing is public\n\
+                 - name: alerts\n  expect: resolved.security.dependabot_alerts\n  message: alerts are on\n";
+    let files = |text: &'static str| {
+        [
+            ("settings.yml", settings),
+            ("rules/a.yml", rules),
+            ("rules/example.yml", EXAMPLE),
+            ("repos/shop.yml", text),
+        ]
+    };
+    let of = |text: &'static str| undecided(&files(text), "{ name: shop, default_branch: main }");
+    let fine = "security: { dependabot_alerts: true }\nrepository: { private: true }\n";
+    assert_eq!(of(fine), Vec::new());
+    for (text, section, why) in [
+        (
+            "security: { dependabot_alerts: true }\nrepository: { private: false }\n",
+            "repository",
+            "nothing is public",
+        ),
+        (
+            "repository: { private: true, security: { enableVulnerabilityAlerts: false } }\n",
+            "security",
+            "alerts are on",
+        ),
+        (
+            "security: { dependabot_alerts: true }\nrepository: { private: true }\nbranches: [{ name: main, protection: \
+             { required_pull_request_reviews: { required_approving_review_count: 0 } } }]\n",
+            "branches",
+            "repos/shop.yml:3",
+        ),
+    ] {
+        let found = of(text);
+        assert!(
+            found.iter().any(|(name, reason)| name == section && reason.contains(why)),
+            "{text}: {found:?}"
+        );
+    }
+    for permission in ["Admin", "ADMIN"] {
+        let text = format!("collaborators: [{{ username: mona, permission: {permission} }}]\n");
+        let found =
+            errors(&[("settings.yml", settings), ("rules/a.yml", EXAMPLE), ("repos/shop.yml", &text)]);
+        assert!(
+            matches!(found.as_slice(), [one] if one.starts_with("repos/shop.yml:1")),
+            "{permission}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn layers_of_equal_rank_that_spell_a_value_differently_disagree() {
+    let of = |one: &'static str, other: &'static str| {
+        undecided(&[("layers/a.yml", one), ("layers/b.yml", other)], "{ name: shop, default_branch: main }")
+    };
+    let admins = |name: &str, on: bool| {
+        format!("branches: [{{ name: {name}, protection: {{ enforce_admins: {on} }} }}]\n")
+    };
+    let (strict, lax) = (admins("default", true).leak(), admins("main", false).leak());
+    let found = of(strict, lax);
+    assert!(found.iter().any(|(name, why)| name == "branches" && why.contains("disagree")), "{found:?}");
+    assert_eq!(of(strict, admins("main", true).leak()), Vec::new());
+    assert_eq!(of(strict, admins("dev", false).leak()), Vec::new());
+    // Both layers reach every repository, so the check finds the conflict without a repository.
+    let files = [
+        ("layers/a.yml", "repository: { security: { enableVulnerabilityAlerts: true } }\n"),
+        ("layers/b.yml", "security: { dependabot_alerts: false }\n"),
+    ];
+    let found = errors(&files);
+    assert!(
+        found.iter().any(|error| error.contains("disagree about `security.dependabot_alerts`")),
+        "{found:?}"
+    );
+}

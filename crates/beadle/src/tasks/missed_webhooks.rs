@@ -1,16 +1,18 @@
 //! Finds the webhooks of an App that GitHub sent but Beadle did not accept.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use beadle_engine::{BackgroundTask, Failure, TaskStatus};
-use beadle_github::Writer;
+use beadle_engine::{BackgroundTask, Class, Failure, TaskStatus};
+use beadle_github::{NameKind, Names, Writer};
 use beadle_repositories::Recovery;
 use beadle_repositories::recovery::Installed;
 
 use crate::app::organisations::served_organisation::ServedOrganisation;
 use crate::app::service::Service;
+use crate::config::OrgConfig;
 
 /// The minimum time between two reads of GitHub's list of deliveries. This minimum applies even if
 /// the configuration sets a shorter time.
@@ -53,9 +55,17 @@ impl BackgroundTask for MissedWebhooks {
     async fn activate(&self) -> Result<TaskStatus, Failure> {
         let service = &self.service;
         let open: Vec<_> = self.orgs.iter().filter_map(|org| org.open()).collect();
-        let mut installed = Vec::new();
+        let (mut installed, mut unreadable) = (Vec::new(), Vec::new());
         for org in &open {
-            let Some(installation) = org.reader.app().await? else { continue };
+            let installation = match org.reader.app().await {
+                Ok(Some(installation)) => installation,
+                Ok(None) => continue,
+                // An organisation without the App must not delay the other organisations.
+                Err(failure) => {
+                    unreadable.push(format!("{}: {failure}", org.file.name));
+                    continue;
+                }
+            };
             let ids = (installation["id"].as_u64(), installation["target_id"].as_u64());
             let (Some(id), Some(organisation)) = ids else { continue };
             installed.push(Installed {
@@ -63,6 +73,7 @@ impl BackgroundTask for MissedWebhooks {
                 installation: id,
                 organisation,
                 dispatches: org.file.dispatched(),
+                policies: policies(service, &org.file).await?,
             });
         }
         let Some(org) = open.first() else {
@@ -80,6 +91,10 @@ impl BackgroundTask for MissedWebhooks {
         if recovered.marked > 0 || recovered.beyond {
             service.bell.notify_one();
         }
+        if !unreadable.is_empty() {
+            let text = format!("installations cannot be read: {}", unreadable.join("; "));
+            return Err(Failure::new(Class::Retry, text));
+        }
         if recovered.open {
             return Ok(TaskStatus::Unfinished(
                 "the log of deliveries changed between two reads, the next run reads it again".into(),
@@ -90,6 +105,19 @@ impl BackgroundTask for MissedWebhooks {
             marked => TaskStatus::Done(format!("missed webhooks found; keys marked as due: {marked}")),
         })
     }
+}
+
+/// Returns the ids of the repositories that contain the policy of an organisation. Returns `None` if
+/// Beadle has not stored an id yet.
+async fn policies(service: &Service, org: &OrgConfig) -> Result<Option<BTreeSet<u64>>, Failure> {
+    let names = Names::new(Some(service.store.clone()), &org.name, service.clock());
+    let mut ids = BTreeSet::new();
+    for part in [org.policy.repository(), org.base.as_ref()].into_iter().flatten() {
+        let name = format!("{}/{}", part.owner(&org.name), part.repository);
+        let Some(id) = names.remembered(NameKind::Repository, &name).await? else { return Ok(None) };
+        ids.insert(id);
+    }
+    Ok(Some(ids))
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use super::payload::{Payload, PushedCommit};
 
 /// The maximum number of commits that GitHub lists in a push.
 const MOST_COMMITS: usize = 2048;
+/// The maximum number of files that GitHub lists for a commit.
+const MOST_FILES: usize = 3000;
 
 /// After these actions on a pull request, Beadle checks the files of the pull request. Other
 /// actions, such as a new label, change neither the proposed files nor the target branch.
@@ -36,8 +38,20 @@ fn is_pushed(payload: &Payload<'_>, known: &OrgFacts) -> bool {
     let commits = payload.commits.as_deref().unwrap_or_default();
     // In the following cases, the lists do not contain all changed files. For example, a forced
     // push can remove commits, and the lists do not contain the files of these commits.
-    let is_short = payload.commits.is_none() || payload.forced == Some(true) || commits.len() >= MOST_COMMITS;
+    let is_short = payload.commits.is_none()
+        || payload.forced == Some(true)
+        || commits.len() >= MOST_COMMITS
+        || commits.iter().any(has_more_files);
     if is_short { known.keeps_files() } else { known.keeps(commits.iter().flat_map(PushedCommit::paths)) }
+}
+
+/// Returns whether a commit possibly changes more files than the push lists. For a very large commit,
+/// GitHub lists no files, or only the first ones.
+///
+/// <https://docs.github.com/webhooks/webhook-events-and-payloads#push>
+fn has_more_files(commit: &PushedCommit) -> bool {
+    let count = commit.paths().count();
+    count == 0 || count >= MOST_FILES
 }
 
 fn is_proposed(payload: &Payload<'_>, known: &OrgFacts) -> bool {
@@ -87,6 +101,8 @@ mod tests {
             // GitHub does not list all files of these pushes.
             ("main", json!({ "commits": commit("README.md"), "forced": true }), true),
             ("main", json!({ "commits": many }), true),
+            ("main", json!({ "commits": [{ "added": [], "removed": [], "modified": [] }] }), true),
+            ("main", json!({ "commits": [{ "added": vec!["a"; MOST_FILES] }] }), true),
             ("main", json!({}), true),
         ] {
             let mut push = more.clone();

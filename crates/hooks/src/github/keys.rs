@@ -21,6 +21,7 @@ const REPOSITORY_EVENTS: &[&str] = &[
     "milestone",
     "custom_property_values",
     "security_and_analysis",
+    "deploy_key",
 ];
 
 /// The events that make the organisation itself due. The action of such an event does not matter.
@@ -38,6 +39,13 @@ pub const INSTALLATIONS: &str = "installations";
 pub(super) fn installations(event: &str, signers: &[&Sender]) -> Option<Mark> {
     let app = signers.iter().find(|sender| sender.takes_installations)?.app_id?;
     (event == "installation").then(|| Mark::new(Key::new(INSTALLATIONS, NO_INSTANCE, app), Lane::Event))
+}
+
+/// Returns whether a delivery from a repository with a policy can mark the check of a pull request.
+/// GitHub's log of deliveries contains only the repository. So Beadle needs the payload of such a
+/// delivery. A push needs no payload, because Beadle also looks at the policy without an event.
+pub fn needs_payload(event: &str, action: Option<&str>) -> bool {
+    policy_checks::can_mark(event, action)
 }
 
 pub(super) fn marks(event: &str, id: &str, payload: &Payload<'_>, sender: &Sender) -> Vec<Mark> {

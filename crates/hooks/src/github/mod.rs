@@ -17,7 +17,7 @@ use beadle_engine::{Delivery, Mark, Time};
 use secrecy::SecretString;
 
 pub use events::{EVENTS, REPOSITORY_ACTIONS};
-pub use keys::{INSTALLATIONS, MEMBERSHIP};
+pub use keys::{INSTALLATIONS, MEMBERSHIP, needs_payload};
 pub use org_facts::{OrgFacts, WatchedFiles};
 pub use payload::ContentType;
 pub use policy_checks::{CHECK, CheckSubject};

@@ -75,6 +75,22 @@ fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// Returns whether an event of this type and action can mark a `check` key. Only the payload shows
+/// which pull request the key is for.
+pub(super) fn can_mark(event: &str, action: Option<&str>) -> bool {
+    match event {
+        "pull_request" => {
+            matches!(
+                action,
+                Some("opened" | "synchronize" | "reopened" | "ready_for_review" | "closed" | "edited")
+            )
+        }
+        "check_suite" => matches!(action, Some("requested" | "rerequested")),
+        "check_run" => action == Some("rerequested"),
+        _ => false,
+    }
+}
+
 /// Returns the marks of the pull requests that the event affects. An organisation gets marks only
 /// if its policy is in the repository of the event.
 pub(super) fn marks(event: &str, payload: &Payload<'_>, policies: &[WatchedPolicy]) -> Vec<Mark> {
@@ -173,6 +189,19 @@ mod tests {
             payload[key] = value.clone();
         }
         payload
+    }
+
+    #[test]
+    fn only_the_events_that_can_mark_a_check_need_their_payload() {
+        let more = json!({ "pull_request": { "number": 7, "merged": true }, "changes": { "base": {} },
+            "check_suite": { "head_sha": HEAD }, "check_run": { "head_sha": HEAD } });
+        for event in super::super::EVENTS.iter().copied() {
+            for action in ["opened", "synchronize", "closed", "edited", "labeled", "requested", "rerequested"]
+            {
+                let marks = !keys(event, &payload(action, &more)).is_empty();
+                assert_eq!(can_mark(event, Some(action)), marks, "{event}.{action}");
+            }
+        }
     }
 
     #[test]

@@ -12,7 +12,9 @@ use beadle_engine::{Failure, Field, Risk};
 use beadle_github::{Asks, DeployKey};
 use serde_json::{Value, json};
 
-use super::aspect::{ADMINISTRATION, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, field};
+use super::aspect::{
+    ADMINISTRATION, AppPermission, Aspect, AspectPlan, AspectPlanner, Context, Sections, Stage, field,
+};
 use super::unchangeable::{Entry, EntryWrite};
 use crate::identity::{all_named, kind, pair_entries, public_key};
 use crate::policy::shape::{Shape, key, required};
@@ -28,8 +30,8 @@ pub(crate) const DEPLOY_KEYS: Aspect = Aspect {
         "Deploy keys. Beadle removes others, unless the list is `additive`.",
     )],
     repository_keys: &[],
-    permissions: &[ADMINISTRATION],
-    events: &[],
+    permissions: &[ADMINISTRATION, AppPermission::read("deployments", "deployments (repository)")],
+    events: &["deploy_key"],
     reads,
     stage: Stage::Body,
     is_apart: false,

@@ -6,7 +6,7 @@
 
 mod log;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use beadle_engine::{
     Time, note,
 };
 use beadle_github::{HookDelivery, Reader, Writer};
-use beadle_hooks::github::Dispatched;
+use beadle_hooks::github::{Dispatched, needs_payload};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -54,6 +54,9 @@ pub struct Installed {
     pub organisation: u64,
     /// The events for which Beadle dispatches a workflow. Beadle needs the payload of these events.
     pub dispatches: Vec<Dispatched>,
+    /// The ids of the repositories that contain the policy. Only their pull requests get a check.
+    /// `None` if an id is not known yet.
+    pub policies: Option<BTreeSet<u64>>,
 }
 
 /// The values that Beadle stores about an organisation between two readings of the log.
@@ -188,8 +191,11 @@ impl Recovery {
             recovered.known += 1;
             return Ok(true);
         }
-        let needs_payload =
-            of.dispatches.iter().any(|rule| rule.is_for(&newest.event, newest.action.as_deref()));
+        let action = newest.action.as_deref();
+        let is_of_policy = |id: u64| of.policies.as_ref().is_none_or(|policies| policies.contains(&id));
+        let needs_payload = (needs_payload(&newest.event, action)
+            && newest.repository_id.is_some_and(is_of_policy))
+            || of.dispatches.iter().any(|rule| rule.is_for(&newest.event, action));
         if let Some(repository) = newest.repository_id.filter(|_| !needs_payload) {
             if self.mark(of, newest, repository, self.clock.now()).await? == Accepted::Stored {
                 recovered.marked += 1;

@@ -13,7 +13,7 @@ use beadle_engine::{
     Begun, Class, Clock, Detail, Entry, EntryKind, Failure, Intent, Listing, Mode, Reconcile, Report, Run,
     Store, Time,
 };
-use beadle_github::{Reader, Writer};
+use beadle_github::{NameKind, Names, Reader, Writer};
 use minijinja::UndefinedBehavior;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -120,6 +120,8 @@ pub struct Dispatch {
     pub clock: Clock,
     /// The rules of the configuration.
     pub rules: Vec<DispatchRule>,
+    /// The stored ids of the repositories that contain the workflows.
+    pub names: Names,
 }
 
 /// A dispatch without an answer. Beadle does not know whether GitHub received the dispatch.
@@ -231,6 +233,23 @@ impl Dispatch {
         Ok(uncertain.map_or(Before::Never, Before::Uncertain))
     }
 
+    /// Returns the present name of the repository that contains the workflow. The repository can have
+    /// been renamed. If another repository has the name now, the function fails, because this repository
+    /// must not get the inputs of the workflow.
+    async fn present_name(&self, run: &Run, repository: &str) -> Result<String, Failure> {
+        let reader = self.reader.in_lane(run.lane);
+        let name = format!("{}/{repository}", reader.organisation());
+        let found = reader.repositories_called(&[repository.to_owned()]).await?;
+        let Some(found) = found.into_iter().next().flatten() else {
+            let text = format!("there is no repository `{name}`, or the App has no access to it");
+            return Err(Failure::new(Class::Rejected, text));
+        };
+        match self.names.another_owner(NameKind::Repository, &name, found.id, None).await? {
+            Some(why) => Err(Failure::new(Class::Rejected, why)),
+            None => Ok(found.name),
+        }
+    }
+
     /// Finds the workflow run that an earlier try started. The name of the workflow run contains
     /// the token.
     async fn find(
@@ -269,14 +288,20 @@ impl Dispatch {
         fail::fail_point!("between-intent-and-dispatch", |_| std::process::abort());
         let IntendedDispatch { workflow, repository, reference, inputs, .. } = &intended;
         let writer = self.writer.in_lane(run.lane);
-        let sent = writer.dispatch(repository, workflow, reference, inputs).await;
+        let named = self.present_name(run, repository).await;
+        let is_named = named.is_ok();
+        let sent = match named {
+            Ok(name) => writer.dispatch(&name, workflow, reference, inputs).await,
+            Err(failure) => Err(failure),
+        };
         fail::fail_point!("between-dispatch-and-result", |_| std::process::abort());
         let detail = match &sent {
             Ok(id) => Detail::Dispatched(Dispatched { dispatched: Happened::Yes, run: *id, why: None }),
             Err(failure) => {
                 // If GitHub's answer is lost, Beadle does not know whether GitHub started the
                 // workflow.
-                let dispatched = if failure.changed_nothing() { Happened::No } else { Happened::Unknown };
+                let dispatched =
+                    if !is_named || failure.changed_nothing() { Happened::No } else { Happened::Unknown };
                 Detail::NotDispatched(NotDispatched { dispatched, why: failure.text.clone() })
             }
         };

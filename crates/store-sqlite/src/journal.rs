@@ -7,7 +7,7 @@ use beadle_engine::store::json_reason;
 use beadle_engine::{DeliveryRow, History, Listing, Retention, Risk, Time};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::rows::{damaged, named};
+use crate::rows::{damaged, named, unreadable};
 
 pub(crate) fn append(connection: &Connection, entries: &[Entry]) -> rusqlite::Result<Vec<u64>> {
     let mut statement = connection.prepare_cached(
@@ -187,11 +187,23 @@ pub(crate) fn open_intents(connection: &Connection) -> rusqlite::Result<(Vec<Ent
     let last: u64 = connection.prepare_cached(last)?.query_row([], |row| row.get(0))?;
     let settled = settled(connection)?;
     let sql = open_intents_sql();
-    let open: Vec<Entry> = connection
-        .prepare_cached(&sql)?
-        .query_map([settled], read_entry)?
-        .collect::<rusqlite::Result<_>>()?;
-    let until = open.first().map_or(last, |first| last.min(first.seq.saturating_sub(1)));
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([settled], |row| Ok((row.get::<_, u64>("seq")?, read_entry(row))))?;
+    let (mut open, mut first) = (Vec::new(), None);
+    for row in rows {
+        let (seq, entry) = row?;
+        first = first.or(Some(seq));
+        match entry {
+            Ok(entry) => open.push(entry),
+            // An unreadable intent must not prevent Beadle from handling the other interrupted writes,
+            // and from pruning.
+            Err(error) => {
+                let why = unreadable(error)?;
+                tracing::error!(entry = seq, why, "interrupted write unreadable, leaving it out");
+            }
+        }
+    }
+    let until = first.map_or(last, |first| last.min(first.saturating_sub(1)));
     Ok((open, until.max(settled)))
 }
 

@@ -87,11 +87,12 @@ async fn name(
     let (found_name, found_id) = match named {
         NameKind::Repository => {
             let parts = [file.policy.repository(), file.base.as_ref()].into_iter().flatten();
-            let places: Vec<String> =
-                parts.map(|part| format!("{}/{}", part.owner(&file.name), part.repository)).collect();
+            let policies = parts.map(|part| format!("{}/{}", part.owner(&file.name), part.repository));
+            let workflows = file.dispatch.iter().map(|rule| format!("{}/{}", file.name, rule.repository));
+            let places: Vec<String> = policies.chain(workflows).collect();
             if !places.iter().any(|place| place.eq_ignore_ascii_case(name)) {
                 anyhow::bail!(
-                    "the policy of {} is not in `{name}`, but in: {}",
+                    "the configuration of {} does not use the repository `{name}`; it uses: {}",
                     file.name,
                     places.join(", ")
                 );
@@ -116,7 +117,7 @@ async fn name(
     let action = OperatorAction::AdoptedName { adopted, id: found_id, before, by, reason };
     journal(&store, &Key::new("organisation", &file.name, id), &file.name, action, clock).await?;
     let effect = match named {
-        NameKind::Repository => "Beadle reads the policy from it within a minute",
+        NameKind::Repository => "Beadle uses it within a minute",
         NameKind::Team | NameKind::User => "from the next sweep on",
     };
     printer.line(format!(

@@ -97,6 +97,10 @@ const SWITCHES: &[(&str, &str, &str)] = &[
     ("private_vulnerability_reporting", "", "private-vulnerability-reporting"),
 ];
 
+/// The switch for the alerts of Dependabot.
+const ALERTS: &str = "dependabot_alerts";
+/// The switch for the security updates of Dependabot. GitHub turns it on only if the alerts are on.
+const UPDATES: &str = "dependabot_security_updates";
 /// The path for code scanning's default setup, below the repository.
 const CODE_SCANNING: &str = "code-scanning/default-setup";
 
@@ -116,6 +120,7 @@ impl AspectPlanner for Security {
                 wants.push((*key, *path, want, wanted));
             }
         }
+        let alerts_wanted = wants.iter().any(|(key, _, _, wanted)| *key == ALERTS && *wanted);
         let reads: Vec<_> = wants.iter().map(|(key, path, ..)| known(context, key, path)).collect();
         let scanning = own.and_then(|node| node.get("code_scanning_default_setup"));
         let setup = scanning.map(|_| context.reader.below(context.repository, CODE_SCANNING));
@@ -130,6 +135,18 @@ impl AspectPlanner for Security {
                     continue;
                 }
             };
+            if key == UPDATES
+                && wanted
+                && context.repository.vulnerability_alerts == Some(false)
+                && !alerts_wanted
+            {
+                let why = format!(
+                    "GitHub needs the Dependabot alerts, which are off; add `dependabot_alerts: true` ({})",
+                    want.asked
+                );
+                plan.cannot_resolve_part(key, why);
+                continue;
+            }
             if seen != wanted {
                 let (method, risk) =
                     if wanted { (Method::PUT, Risk::Changes) } else { (Method::DELETE, Risk::Weakens) };
@@ -148,7 +165,7 @@ impl AspectPlanner for Security {
 /// feature.
 async fn known(context: &Context<'_>, key: &str, path: &'static str) -> Result<Option<bool>, Failure> {
     let repository = context.repository;
-    if key == "dependabot_alerts"
+    if key == ALERTS
         && let Some(on) = repository.vulnerability_alerts
     {
         return Ok(Some(on));

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use beadle_engine::{Failure, PolicyLocation, Risk};
+use beadle_engine::{Failure, Field, PolicyLocation, Risk};
 use beadle_github::Asks;
 use serde_json::{Value, json};
 
@@ -37,6 +37,11 @@ fn reads(sections: &Sections<'_>) -> Asks {
     Asks { topics: topics.is_some(), ..Asks::default() }
 }
 
+/// The maximum number of topics of a repository.
+///
+/// <https://docs.github.com/rest/repos/repos#replace-all-repository-topics>
+const MOST: usize = 20;
+
 struct Topics;
 
 struct Replace(Vec<String>);
@@ -57,21 +62,32 @@ impl AspectPlanner for Topics {
         let wants: BTreeMap<String, &PolicyLocation> =
             wanted.items.iter().map(|topic| (topic.name.to_lowercase(), &topic.asked)).collect();
         let added: Vec<_> = wants.iter().filter(|(topic, _)| !seen.contains(*topic)).collect();
-        if !added.is_empty() {
-            let fields = added
-                .iter()
-                .map(|(topic, asked)| field(topic, Value::Null, json!(true), Some(**asked), Risk::Adds));
-            let all: BTreeSet<String> = seen.iter().chain(wants.keys()).cloned().collect();
-            plan.change("", fields.collect(), Replace(all.into_iter().collect()));
+        let all: BTreeSet<String> = seen.iter().chain(wants.keys()).cloned().collect();
+        let count = all.len();
+        let mut fields: Vec<Field> = added
+            .iter()
+            .map(|(topic, asked)| field(topic, Value::Null, json!(true), Some(**asked), Risk::Adds))
+            .collect();
+        if !fields.is_empty() && count <= MOST {
+            let fields = std::mem::take(&mut fields);
+            plan.change("", fields, Replace(all.into_iter().collect()));
         }
         let gone: Vec<&String> = seen.iter().filter(|topic| !wants.contains_key(*topic)).collect();
         if wanted.exclusive && !gone.is_empty() {
-            // The removal of topics is a separate change, so that Beadle adds the new topics even
-            // if the guard holds the removal.
+            // The removal of topics is usually a separate change, so that Beadle adds the new topics
+            // even if the guard holds the removal. But if GitHub would refuse the sum of both, the new
+            // topics wait for the removal of other topics.
             let asked = Some(&wanted.asked);
-            let fields =
-                gone.iter().map(|topic| field(topic, json!(true), Value::Null, asked, Risk::Removes));
-            plan.change("", fields.collect(), Replace(wants.into_keys().collect()));
+            fields.extend(
+                gone.iter().map(|topic| field(topic, json!(true), Value::Null, asked, Risk::Removes)),
+            );
+            plan.change("", fields, Replace(wants.into_keys().collect()));
+        } else if !fields.is_empty() {
+            let why = format!(
+                "with the topics of the policy, the repository would have {count} topics, and GitHub allows {MOST} ({})",
+                wanted.asked
+            );
+            plan.cannot_resolve_part("topics", why);
         }
         Ok(())
     }

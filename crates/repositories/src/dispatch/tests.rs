@@ -1,7 +1,7 @@
 //! Tests two things: templates, and dispatches for which GitHub's answer was lost.
 
 use beadle_engine::{Budgets, Delivery, Key, Lane, Mark};
-use beadle_github::{Api, Asks, Credential, Endpoint};
+use beadle_github::{Api, Asks, Credential, Endpoint, NameKind, Names};
 use beadle_secrets::testing::signing_key;
 use beadle_sim::{Fault, Sim};
 use beadle_store_sqlite::{SqliteSettings, SqliteStore};
@@ -48,6 +48,7 @@ fn dispatch(
         store: store.clone(),
         clock: clock.clone(),
         rules: vec![rule],
+        names: Names::new(Some(store.clone()), "acme", clock),
     }
 }
 
@@ -124,6 +125,25 @@ async fn after_a_lost_answer_the_key_waits_in_the_queue_and_one_read_finds_the_r
         _ => None,
     });
     assert_eq!(found.collect::<Vec<_>>(), ["found by its run name"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repository_that_takes_the_name_of_the_workflows_repository_gets_no_inputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder);
+    let clock = Clock::simulated(Time::from_seconds(1_800_000_000));
+    let sim = simulated().await;
+    let wire: Arc<dyn Wire> = Arc::new(InProcess(sim.clone()));
+    let credential = Credential::Token(SecretString::from(sim.token().as_str()));
+    let url = sim.url();
+    let dispatch = dispatch((wire, url.as_str()), credential, &store, &clock);
+    let names = Names::new(Some(store.clone()), "acme", &clock);
+    names.confirm(NameKind::Repository, "acme/cop", 4_711).await.unwrap();
+    let failure = dispatch.reconcile(&accepted(&store, &clock).await).await.unwrap_err();
+    assert_eq!(failure.class, Class::Rejected);
+    assert!(failure.text.contains("run `beadle rebind acme --repository acme/cop`"), "{failure}");
+    let sent = sim.calls_that(|call| call["path"].as_str().is_some_and(|path| path.ends_with("/dispatches")));
+    assert!(sent.is_empty(), "{sent:?}");
 }
 
 fn rule(when: Option<&str>, input: &str) -> DispatchRule {

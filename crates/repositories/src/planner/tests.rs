@@ -32,6 +32,7 @@ mod organization_secrets;
 mod pages;
 mod policy_files;
 mod preview;
+mod refusals;
 mod removed_entries;
 mod reviewers;
 mod rulesets;

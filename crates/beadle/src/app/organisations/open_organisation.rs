@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use beadle_engine::{Clock, Key, LimitsInForce, Reconcile, Reconciler, Store, Time, WritePace};
-use beadle_github::{Api, Asks, Reader, Writer};
+use beadle_github::{Api, Asks, Names, Reader, Writer};
 use beadle_repositories::creation::WithCreations;
 use beadle_repositories::policy::PolicyOrigin;
 use beadle_repositories::undo::Reversal;
@@ -181,6 +181,7 @@ impl GithubOrganisation {
             store: store.clone(),
             clock: clock.clone(),
             rules: config::rules(&self.file),
+            names: Names::new(Some(store.clone()), &self.file.name, clock),
         })
     }
 }

@@ -6,6 +6,8 @@ mod admission;
 mod answers;
 mod api_routes;
 mod asked;
+#[cfg(test)]
+mod closed_connection_tests;
 mod condition;
 mod detail;
 mod facts;
@@ -32,6 +34,8 @@ mod queue_row;
 mod requests;
 mod ruling_confirmation;
 mod ruling_form;
+#[cfg(test)]
+mod sign_in_limit_tests;
 mod signed_in;
 #[cfg(test)]
 mod signed_in_tests;

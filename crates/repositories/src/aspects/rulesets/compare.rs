@@ -8,6 +8,7 @@ use beadle_engine::{Field, PolicyLocation, Risk};
 use serde_json::{Map, Value, json};
 
 use super::overlay::{EXTERNALLY_DEFINED, differ, list, overlay, without_nulls};
+use super::reach::{includes_as_much, is_of_repositories, is_within, selects_all};
 use crate::aspects::field;
 use crate::policy::{Node, at_least, leaves_actors};
 
@@ -177,12 +178,6 @@ fn actors(seen: &Value, node: &Node) -> Option<Difference> {
     Some(Difference { part: Part::Top("bypass_actors"), fields, after: Some(json!(after)) })
 }
 
-/// Returns whether a condition selects repositories. A ruleset can select repositories in only one
-/// way.
-fn is_of_repositories(name: &str) -> bool {
-    name.starts_with("repository_")
-}
-
 /// Returns the live conditions that a write removes because the policy has a different kind of
 /// condition.
 fn replaced<'a>(seen: &'a Value, node: &Node) -> Vec<(&'a str, &'a Value)> {
@@ -192,39 +187,6 @@ fn replaced<'a>(seen: &'a Value, node: &Node) -> Vec<(&'a str, &'a Value)> {
             is_of_repositories(name) && !condition.is_null() && node.get(name).is_none()
         })
         .collect()
-}
-
-/// Returns whether a condition certainly selects all repositories.
-fn selects_all(name: &str, condition: &Value) -> bool {
-    name == "repository_name"
-        && list(&condition["include"]).contains(&json!("~ALL"))
-        && list(&condition["exclude"]).is_empty()
-}
-
-/// Returns whether each entry of the list `few` is also in the list `many`.
-fn is_within(few: &Value, many: &Value) -> bool {
-    list(few).iter().all(|item| list(many).contains(item))
-}
-
-/// Returns whether the new list `include` of a condition certainly selects everything that the old
-/// list selects. A name or a ref has to match one entry of its list. A repository has to match
-/// every property of its list, so a further property selects fewer repositories.
-///
-/// <https://docs.github.com/rest/orgs/rules#create-an-organization-repository-ruleset>
-fn includes_as_much(condition: &str, before: &Value, after: &Value) -> bool {
-    if condition != "repository_property" {
-        return is_within(before, after);
-    }
-    let source = |property: &Value| property["source"].as_str().unwrap_or("custom").to_owned();
-    let permits = |wide: &Value, narrow: &Value| {
-        wide["name"] == narrow["name"]
-            && source(wide) == source(narrow)
-            && is_within(&narrow["property_values"], &wide["property_values"])
-    };
-    // Beadle does not know what a list without an entry selects.
-    let (old, new) = (list(before), list(after));
-    let is_wider = || new.iter().all(|new| old.iter().any(|old| permits(new, old)));
-    old == new || (!old.is_empty() && !new.is_empty() && is_wider())
 }
 
 fn conditions(seen: &Value, node: &Node) -> Vec<Difference> {

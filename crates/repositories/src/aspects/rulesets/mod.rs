@@ -5,6 +5,7 @@
 
 pub(crate) mod compare;
 mod overlay;
+mod reach;
 #[cfg(test)]
 mod tests;
 

@@ -122,7 +122,7 @@ impl Names {
     }
 
     /// Returns the stored id of a name like [`Self::remembered`], but reads the store only if the last
-    /// read is older than [`BELIEVED`].
+    /// read is older than 5 min.
     pub async fn remembered_lately(&self, named: NameKind, name: &str) -> Result<Option<u64>, StoreError> {
         let (note, now) = (self.note(named, name), self.clock.now());
         let known = self.known.lock().get(note.name()).copied();

@@ -96,15 +96,20 @@ impl User {
     /// addresses, such as the address at home, stay.
     pub fn emails_with(&self, address: &str) -> Value {
         let mut emails = self.other.get("emails").and_then(Value::as_array).cloned().unwrap_or_default();
-        let primary = emails.iter().position(|email| email["primary"] == true);
-        match emails.get_mut(primary.unwrap_or(0)).and_then(Value::as_object_mut) {
-            Some(email) => {
-                email.insert("value".to_owned(), json!(address));
-                // Some servers show this text, which they make from the value.
-                email.remove("display");
-            }
-            None => emails = vec![json!({ "value": address, "type": "work", "primary": true })],
+        let place = |is_it: fn(&Value) -> bool| emails.iter().position(is_it);
+        let place =
+            place(|email| email["primary"] == true).or_else(|| place(|email| email["type"] == "work"));
+        let mut own = place.map_or(json!({ "type": "work" }), |place| emails.remove(place));
+        own["value"] = json!(address);
+        own["primary"] = json!(true);
+        // Some servers show this text, which they make from the value.
+        if let Some(own) = own.as_object_mut() {
+            own.remove("display");
         }
+        emails.retain(|other| {
+            !other["value"].as_str().is_some_and(|other| other.eq_ignore_ascii_case(address))
+        });
+        emails.insert(0, own);
         Value::Array(emails)
     }
 }
@@ -249,7 +254,7 @@ mod tests {
         assert_eq!(user.value("emails"), "ada@acme.example", "the primary address");
         assert_eq!(
             user.emails_with("new@acme.example"),
-            json!([{ "value": "old@acme.example" }, { "value": "new@acme.example", "primary": true }])
+            json!([{ "value": "new@acme.example", "primary": true }, { "value": "old@acme.example" }])
         );
         assert_eq!((user.value("active"), user.value("externalId")), (json!(true), Value::Null));
     }

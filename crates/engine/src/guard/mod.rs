@@ -252,7 +252,7 @@ impl Hold {
             && self.change.aspect == change.aspect
             && self.change.what == change.what
             && self.change.fields.iter().filter(is_rejected).any(|rejected| {
-                let is_same = |new: &Field| new.name == rejected.name && new.after == rejected.after;
+                let is_same = |new: &Field| new.name == rejected.name && goes_as_far(rejected, new);
                 change.fields.iter().any(|new| is_same(new) && counts(new))
             })
     }
@@ -273,9 +273,61 @@ impl Hold {
     }
 }
 
+/// Returns whether the field `new` of another change contains the rejected value: the same value, a
+/// number that is even further away in the same direction, or a list that adds or removes one of the
+/// entries that the rejected change adds or removes.
+fn goes_as_far(rejected: &Field, new: &Field) -> bool {
+    if new.after == rejected.after {
+        return true;
+    }
+    if let (Some(before), Some(after), Some(now)) =
+        (rejected.before.as_f64(), rejected.after.as_f64(), new.after.as_f64())
+    {
+        return if after < before { now < after } else { now > after };
+    }
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let minus = |some: &Value, others: &Value| -> Vec<Value> {
+        let others = list(others);
+        list(some).into_iter().filter(|item| !others.contains(item)).collect()
+    };
+    let (added, removed) = (minus(&new.after, &new.before), minus(&new.before, &new.after));
+    let shares = |some: &[Value], others: &[Value]| some.iter().any(|item| others.contains(item));
+    shares(&added, &minus(&rejected.after, &rejected.before))
+        || shares(&removed, &minus(&rejected.before, &rejected.after))
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_rejection_also_stops_a_value_that_goes_further() {
+        let field = |before: Value, after: Value| Field {
+            name: "x".into(),
+            before,
+            after,
+            asked: None,
+            risk: Risk::Weakens,
+        };
+        let number = field(json!(2), json!(1));
+        for (after, stops) in [(json!(1), true), (json!(0), true), (json!(3), false)] {
+            assert_eq!(goes_as_far(&number, &field(json!(2), after.clone())), stops, "{after}");
+        }
+        let added = field(json!([]), json!(["a"]));
+        for (before, after, stops) in [
+            (json!([]), json!(["a", "b"]), true),
+            (json!([]), json!(["b"]), false),
+            (json!(["a"]), json!(["a", "b"]), false),
+            (json!(["a"]), json!([]), false),
+        ] {
+            assert_eq!(goes_as_far(&added, &field(before.clone(), after.clone())), stops, "{before} {after}");
+        }
+        let removed = field(json!(["a", "b"]), json!(["a"]));
+        assert!(goes_as_far(&removed, &field(json!(["a", "b"]), json!(["a", "c"]))));
+        assert!(!goes_as_far(&removed, &field(json!(["a", "b"]), json!(["b"]))));
+    }
 
     #[test]
     fn the_short_name_of_an_undo_has_the_first_item_and_the_number_of_the_others() {

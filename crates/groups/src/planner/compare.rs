@@ -128,6 +128,7 @@ impl GroupPlanner {
             doubtful.insert(person.login.to_lowercase());
             doubtful.extend(person.email.as_ref().map(|email| email.to_lowercase()));
         };
+        let mut has_new_owner = false;
         let found = if strange.is_empty() {
             Vec::new()
         } else {
@@ -167,6 +168,7 @@ impl GroupPlanner {
                 }
                 Ok(Found::Another(why)) => doubt(&person, why, false),
                 Ok(Found::NewOwner(why)) => {
+                    has_new_owner = true;
                     plan.unknowns.push(Unknown { aspect: MEMBERS.into(), part: None, why, transient: false });
                 }
                 Ok(Found::Missing(_)) if provisions && person.may_be_made => {
@@ -248,6 +250,10 @@ impl GroupPlanner {
         difference.has_maintainer = wanted.values().any(|role| *role == Role::Maintainer)
             || difference.joiners.iter().any(|(.., role)| *role == Role::Maintainer);
         difference.stay = stay.into_iter().map(str::to_owned).collect();
+        if has_new_owner {
+            // The earlier owner of the login might be one of these members.
+            difference.leavers.clear();
+        }
         // The order of the leavers does not depend on the order of the target's answer. So a
         // repeated plan has the same changes, and an earlier approval is still valid.
         difference.leavers.sort_by(|one, other| one.id.cmp(&other.id));

@@ -55,7 +55,8 @@ const RULE_KINDS: [&str; RULES.len() + UNDESCRIBED.len()] = {
 };
 /// The explanation for a ruleset that GitHub does not show completely.
 const VEILED: &str = "GitHub shows who can bypass a ruleset only to an account that can change the ruleset; give the \
-    GitHub App the permission administration: write";
+    GitHub App write access to the administration of the repository, or of the organisation if the ruleset is the \
+    organisation's";
 
 /// The explanation for a bypass actor that has no id in the policy.
 const NAMED_ACTOR: &str =

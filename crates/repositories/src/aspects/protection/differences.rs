@@ -187,8 +187,8 @@ fn writes(permission: &Permission) -> bool {
     permission.rank() >= Permission::Push.rank()
 }
 
-/// Returns whether the policy gives write access to an actor, and the run writes this access. An App gets its access from its
-/// installation, not from the policy.
+/// Returns whether the policy gives write access to an actor, and the run writes this access. An App
+/// gets its access from its installation, not from the policy.
 fn is_granted(context: &Context<'_>, actor: &Actor) -> bool {
     let is =
         |name: &str, permission: &Permission| name.eq_ignore_ascii_case(&actor.name) && writes(permission);

@@ -185,9 +185,9 @@ impl GroupPlanner {
         }
     }
 
-    /// Returns whether a person left the last group, which is `group`. If the answer is `true`, Beadle deactivates
-    /// the account. If a read fails, the answer is `false`, and Beadle checks the account again
-    /// after the removal.
+    /// Returns whether a person left the last group, which is `group`. If the answer is `true`, Beadle
+    /// deactivates the account. If a read fails, the answer is `false`, and Beadle checks the account
+    /// again after the removal.
     async fn may_deactivate(&self, whose: &PersonAccount, group: Option<&str>) -> Result<bool, Failure> {
         match self.left_last_group(whose, group).await {
             Ok(left) => Ok(left && self.is_still_theirs(whose).await? == Some(true)),

@@ -225,8 +225,8 @@ impl TeamReader {
     }
 }
 
-/// Returns each name in the list with its login and the account of this login. If a login does not belong to a member of the organisation,
-/// adds the login to `strangers`.
+/// Returns each name in the list with its login and the account of this login. If a login does not
+/// belong to a member of the organisation, adds the login to `strangers`.
 fn logins(
     listed: &BTreeMap<String, String>,
     members: &[Member],

@@ -60,7 +60,7 @@ pub struct GroupsFile {
     #[serde(default)]
     pub may_empty: bool,
     /// Patterns of groups. If a group matches a pattern, its limit is `group_guard.count`, even if
-    /// the group is large.
+    /// the group is large. A renamed group stays protected under its former names.
     #[serde(default)]
     pub protected: Vec<String>,
     /// The role that the members have in a GitHub team.

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const GRAIN: u64 = 1024;
 
 /// The maximum size of a small body, in bytes. Most bodies of webhooks are smaller than this.
-const SMALL: u64 = 64 * 1024;
+pub(crate) const SMALL: u64 = 64 * 1024;
 
 /// The memory for bodies. One quarter of this memory is reserved for small bodies. So large bodies
 /// can never occupy all of the memory.
@@ -28,7 +28,14 @@ struct Pool {
 
 /// The memory that one body occupies. The memory becomes free when this value is dropped.
 #[derive(Debug)]
-pub struct Taken(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub struct Taken(OwnedSemaphorePermit);
+
+impl Taken {
+    /// Adds memory that the same body has reserved later.
+    pub fn add(&mut self, more: Self) {
+        self.0.merge(more.0);
+    }
+}
 
 impl InFlight {
     /// Creates a limit of `bytes` bytes for all bodies together.
@@ -40,10 +47,11 @@ impl InFlight {
         Self { small: pool(bytes / 4), large: pool(bytes - bytes / 4) }
     }
 
-    /// Reserves memory for a body of this size. If there is not enough free memory, waits at most
-    /// `patience`. Returns `None` if there is still not enough free memory after this time.
-    pub async fn take(&self, bytes: u64, patience: Duration) -> Option<Taken> {
-        let pool = if bytes <= SMALL { &self.small } else { &self.large };
+    /// Reserves memory for `bytes` bytes of a body with the size `whole`. If there is not enough free
+    /// memory, waits at most `patience`. Returns `None` if there is still not enough free memory
+    /// after this time.
+    pub async fn take(&self, bytes: u64, whole: u64, patience: Duration) -> Option<Taken> {
+        let pool = if whole <= SMALL { &self.small } else { &self.large };
         let wanted = grains(bytes).min(pool.whole);
         let room = pool.room.clone().acquire_many_owned(wanted);
         tokio::time::timeout(patience, room).await.ok()?.ok().map(Taken)

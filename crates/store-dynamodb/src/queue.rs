@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::HashSet;
 
-use beadle_engine::queue::{LONGEST_HOLD, oldest_share};
+use beadle_engine::queue::oldest_share;
 use beadle_engine::{
     Claim, Depth, Key, KeyScope, Lane, Lease, Mark, Outcome, Row, RowList, StoreError, Time,
 };
@@ -312,19 +312,22 @@ impl DynamoStore {
         Ok(depth)
     }
 
-    /// Shortens the waits of rows whose time is far in the future, because a clock was ahead when
-    /// they were stored. Returns the number of these rows.
+    /// Shortens the waits of rows with a time from a clock that was ahead. Returns the number of
+    /// these rows. A row that is due within the longest backoff is not read, because a limit of the
+    /// vendor can delay thousands of rows.
     pub(crate) async fn take_back(&self, now: Time) -> Result<u64, StoreError> {
         const DOING: &str = "taking back keys that a process with a fast clock claimed";
-        let (timing, range) =
-            (self.settings.timing, Range { after: Some(padded((now + LONGEST_HOLD).0)), ..Range::default() });
+        let (timing, range) = (
+            self.settings.timing,
+            Range { after: Some(padded((now + self.settings.timing.backoff_cap).0)), ..Range::default() },
+        );
         let mut count = 0;
         for lane in Lane::ALL {
             for shard in 0..SHARDS {
                 let items = self.query(DOING, (true, &due(lane, shard)), &range, |_| false).await?;
                 let found = sort(DOING, items.iter())?;
                 self.damaged.add(found.damaged);
-                for row in found.rows {
+                for row in found.rows.into_iter().filter(|row| row.is_ahead(now)) {
                     self.change(DOING, &row.key, |row| row.clamp(now, &timing)).await?;
                     count += 1;
                 }

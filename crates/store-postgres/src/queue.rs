@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use beadle_engine::queue::{LONGEST_HOLD, oldest_share};
+use beadle_engine::queue::{CLOCK_SKEW, LONGEST_HOLD, oldest_share};
 use beadle_engine::{Claim, Depth, Key, KeyScope, Lane, Lease, Mark, Row, Time, Timing};
 use deadpool_postgres::{Client, GenericClient, Transaction};
 
@@ -41,12 +41,14 @@ async fn locked_row(transaction: &Transaction<'_>, key: &Key) -> Result<Option<R
 }
 
 /// Returns whether a claim has anything to do. A claim is necessary if a key is due and is not in
-/// `damaged`. A claim is also necessary if a key must wait longer than any vendor's rate limit,
-/// because the claim must shorten this wait.
+/// `damaged`. A claim is also necessary if a time of a key comes from a clock that was ahead, because
+/// the claim must shorten the wait of this key.
 pub(crate) async fn is_due<C: GenericClient>(on: &C, damaged: &[String], now: Time) -> Result<bool, Failed> {
     let query = "SELECT EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due <= $1 AND key <> ALL ($3))
-         OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > $2 AND key <> ALL ($3))";
-    get(&sql::one(on, query, &[&now.0, &(now + LONGEST_HOLD).0, &damaged]).await?, 0)
+         OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > $2 AND key <> ALL ($3))
+         OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND first_dirty > $4 AND key <> ALL ($3))";
+    let (far, ahead) = ((now + LONGEST_HOLD).0, (now + CLOCK_SKEW).0);
+    get(&sql::one(on, query, &[&now.0, &far, &damaged, &ahead]).await?, 0)
 }
 
 /// The claimed keys, and the rows that cannot be read.
@@ -67,7 +69,8 @@ pub(crate) async fn claim(
     timing: &Timing,
 ) -> Result<Claimed, Failed> {
     let share = oldest_share(limit, now);
-    let params: Vec<Param> = vec![Box::new((now + LONGEST_HOLD).0), Box::new(keys.to_vec())];
+    let (far, ahead) = ((now + LONGEST_HOLD).0, (now + CLOCK_SKEW).0);
+    let params: Vec<Param> = vec![Box::new(far), Box::new(ahead), Box::new(keys.to_vec())];
     let far = Call::prepare(client, &far_query(), params).await.map_err(Failed::before_commit)?;
     let params: Vec<Param> = vec![
         Box::new(now.0),
@@ -101,11 +104,12 @@ fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Returns the query for rows whose time is far in the future, because the clock was ahead when
-/// they were stored. The claim shortens their waits.
+/// Returns the query for rows with a time from a clock that was ahead. The claim shortens their
+/// waits.
 fn far_query() -> String {
     format!(
-        "SELECT {COLUMNS} FROM work WHERE due IS NOT NULL AND due > $1 AND key <> ALL ($2) ORDER BY key
+        "SELECT {COLUMNS} FROM work
+         WHERE due IS NOT NULL AND (due > $1 OR first_dirty > $2) AND key <> ALL ($3) ORDER BY key
          FOR UPDATE SKIP LOCKED"
     )
 }

@@ -1,7 +1,7 @@
 //! Stores the inbox and the queue in SQLite. Each function loads rows, calls the engine's rules,
 //! and stores the rows in one transaction.
 
-use beadle_engine::queue::{LONGEST_HOLD, oldest_share};
+use beadle_engine::queue::{CLOCK_SKEW, LONGEST_HOLD, oldest_share};
 use beadle_engine::{
     Claim, Delivery, Depth, Key, KeyScope, Lane, Lease, Mark, Outcome, Pause, Row, Time, Timing,
 };
@@ -133,8 +133,8 @@ fn select(
     sort(statement.query(params![now.0, limit, left_out.instances, left_out.keys])?)
 }
 
-/// Shortens the waits of rows whose time is far in the future, because the clock was ahead when
-/// they were stored. Returns the rows that cannot be read.
+/// Shortens the waits of rows with a time from a clock that was ahead. Returns the rows that cannot
+/// be read.
 fn clamp(
     connection: &Connection,
     left_out: &LeftOut,
@@ -142,11 +142,13 @@ fn clamp(
     timing: &Timing,
 ) -> rusqlite::Result<Vec<(String, String)>> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM work INDEXED BY work_due
-         WHERE due > ?1 AND key NOT IN (SELECT value FROM json_each(?2))"
+        "SELECT {COLUMNS} FROM work
+         WHERE key IN (SELECT key FROM work INDEXED BY work_due WHERE due > ?1 UNION
+                       SELECT key FROM work INDEXED BY work_age WHERE due IS NOT NULL AND first_dirty > ?2)
+         AND key NOT IN (SELECT value FROM json_each(?3))"
     );
-    let far = now + LONGEST_HOLD;
-    let found = sort(connection.prepare_cached(&sql)?.query(params![far.0, left_out.keys])?)?;
+    let (far, ahead) = (now + LONGEST_HOLD, now + CLOCK_SKEW);
+    let found = sort(connection.prepare_cached(&sql)?.query(params![far.0, ahead.0, left_out.keys])?)?;
     for mut row in found.rows {
         row.clamp(now, timing);
         save(connection, &row)?;
@@ -239,16 +241,18 @@ pub(crate) fn holds(connection: &Connection, lease: Option<&Lease>, now: Time) -
 }
 
 /// Returns whether a claim has anything to do. A claim is necessary if it can take a key. A claim is
-/// also necessary if a key must wait longer than any vendor's rate limit, because the claim must
-/// shorten this wait.
+/// also necessary if a time of a key comes from a clock that was ahead, because the claim must
+/// shorten the wait of this key.
 pub(crate) fn is_due(connection: &Connection, left_out: &LeftOut, now: Time) -> rusqlite::Result<bool> {
     let sql = format!(
         "SELECT EXISTS (SELECT 1 FROM work WHERE {CLAIMABLE})
          OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND due > ?2
+                    AND key NOT IN (SELECT value FROM json_each(?4)))
+         OR EXISTS (SELECT 1 FROM work WHERE due IS NOT NULL AND first_dirty > ?5
                     AND key NOT IN (SELECT value FROM json_each(?4)))"
     );
-    let far = now + LONGEST_HOLD;
-    let params = params![now.0, far.0, left_out.instances, left_out.keys];
+    let (far, ahead) = (now + LONGEST_HOLD, now + CLOCK_SKEW);
+    let params = params![now.0, far.0, left_out.instances, left_out.keys, ahead.0];
     connection.prepare_cached(&sql)?.query_row(params, |row| row.get(0))
 }
 

@@ -122,6 +122,28 @@ async fn a_reload_changes_the_mode_and_keeps_the_listeners_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_invalid_policy_closes_no_organisation_at_a_reload_or_a_restart() {
+    let world = World::new(acme(json!({ "widgets": declared() }))).await;
+    world.policy("settings.yml", POLICY);
+    let serving = world.serve().await;
+    world.until_swept(&serving).await;
+    world.connect();
+    world.policy("settings.yml", "repository: [\n");
+    let drift = json!({ "widgets": { "teams": { "contractors": "admin" } } });
+    world.beadle(&["reload"]).await.expect(0);
+    world.patch(drift.clone(), true).await;
+    world.until("widgets", "the repair after the reload", is_declared).await;
+    let is_shown = |status: &Value| status.to_string().contains("invalid policy");
+    until_status(&world, "the invalid policy", is_shown).await;
+    assert_eq!(serving.stop().await, Some(0));
+    let serving = world.serve().await;
+    world.patch(drift, true).await;
+    world.until("widgets", "the repair after the restart", is_declared).await;
+    until_logged(&serving, "invalid policy", 1).await;
+    assert_eq!(serving.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_file_does_not_stop_the_service_and_a_listener_needs_a_restart() {
     let mut world = World::new(acme(json!({ "widgets": declared() }))).await;
     world.policy("settings.yml", POLICY);

@@ -253,7 +253,8 @@ impl Hold {
             && self.change.what == change.what
             && self.change.fields.iter().filter(is_rejected).any(|rejected| {
                 let is_same = |new: &Field| new.name == rejected.name && goes_as_far(rejected, new);
-                change.fields.iter().any(|new| is_same(new) && counts(new))
+                let takes = |new: &Field| takes_away(new, &change.what, rejected);
+                change.fields.iter().any(|new| (is_same(new) || takes(new)) && counts(new))
             })
     }
 
@@ -296,6 +297,20 @@ fn goes_as_far(rejected: &Field, new: &Field) -> bool {
         || shares(&removed, &minus(&rejected.before, &rejected.after))
 }
 
+/// Returns whether `new` takes away the part or the whole entry that contains the rejected value. For
+/// example, the removal of a rule goes further than the rejected weakening of one value of the rule.
+/// The first word of `what` names the entry: the removal of `ruleset main` has the field `ruleset`.
+fn takes_away(new: &Field, what: &str, rejected: &Field) -> bool {
+    let is_off = matches!(new.after, Value::Null | Value::Bool(false));
+    let takes = matches!(new.risk, Risk::Weakens | Risk::Removes);
+    let contains = || {
+        let inner = rejected.name.strip_prefix(&new.name);
+        inner.is_some_and(|inner| inner.is_empty() || inner.starts_with('.'))
+            || what.split(' ').next() == Some(new.name.as_str())
+    };
+    is_off && takes && matches!(rejected.risk, Risk::Weakens | Risk::Removes) && contains()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -327,6 +342,44 @@ mod tests {
         let removed = field(json!(["a", "b"]), json!(["a"]));
         assert!(goes_as_far(&removed, &field(json!(["a", "b"]), json!(["a", "c"]))));
         assert!(!goes_as_far(&removed, &field(json!(["a", "b"]), json!(["b"]))));
+    }
+
+    #[test]
+    fn a_rejected_weakening_also_stops_the_removal_of_what_contains_it() {
+        let field = |name: &str, after: Value, risk: Risk| Field {
+            name: name.into(),
+            before: json!(2),
+            after,
+            asked: None,
+            risk,
+        };
+        let change = |fields: Vec<Field>| Change {
+            what: "ruleset main".into(),
+            fields,
+            ..crate::testing::hold(1).change
+        };
+        let rejected = |name: &str, risk: Risk| Hold {
+            rejected: Some(Rejection { by: "ann".into(), reason: None, at: Time(0) }),
+            change: change(vec![field(name, json!(1), risk)]),
+            ..crate::testing::hold(1)
+        };
+        let count = rejected("rules.pull_request.count", Risk::Weakens);
+        for (name, after, risk, stops) in [
+            ("rules.pull_request", Value::Null, Risk::Weakens, true),
+            ("rules.pull_request", json!(false), Risk::Weakens, true),
+            ("ruleset", Value::Null, Risk::Removes, true),
+            ("rules.pull", Value::Null, Risk::Weakens, false),
+            ("rules.deletion", Value::Null, Risk::Weakens, false),
+            ("rules.pull_request", json!(true), Risk::Adds, false),
+            ("ruleset", json!(true), Risk::Adds, false),
+        ] {
+            assert_eq!(count.stops(&change(vec![field(name, after, risk)])), stops, "{name} {risk:?}");
+        }
+        // Somebody rejected that a person gets more rights. The person can still lose all rights.
+        let raised = rejected("permission", Risk::Exposes);
+        assert!(!raised.stops(&change(vec![field("permission", Value::Null, Risk::Removes)])));
+        let lowered = rejected("permission", Risk::Removes);
+        assert!(lowered.stops(&change(vec![field("permission", Value::Null, Risk::Removes)])));
     }
 
     #[test]

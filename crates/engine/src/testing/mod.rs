@@ -101,6 +101,7 @@ pub async fn suite(open: impl AsyncFn() -> SharedStore) {
     queue::urgent_lanes_go_first_and_raise_what_is_queued(open().await).await;
     queue::a_mark_during_a_run_causes_one_more(open().await).await;
     queue::a_lost_lease_changes_nothing(open().await).await;
+    queue::a_mark_from_a_clock_that_was_ahead_does_not_wait_for_that_time(open().await).await;
     queue::an_operators_claim_waits_for_nobody_and_takes_from_nobody(open().await).await;
     queue::a_named_key_is_claimed_when_it_is_due(open().await).await;
     queue::a_pause_holds_back_and_keeps(open().await).await;

@@ -62,6 +62,28 @@ pub(super) async fn a_mark_during_a_run_causes_one_more(store: SharedStore) {
     assert_eq!(store.next_due().await.unwrap(), None);
 }
 
+pub(super) async fn a_mark_from_a_clock_that_was_ahead_does_not_wait_for_that_time(store: SharedStore) {
+    let ahead = LATER + Duration::from_secs(3600);
+    store.mark(vec![Mark::new(key(1), Lane::Event)], ahead).await.unwrap();
+    // The store looks for such keys at a claim, or at the next settlement.
+    store.claim(5, LATER).await.unwrap();
+    store.settle(LATER).await.unwrap();
+    let now = LATER + store.timing().ceiling;
+    let claims = store.claim(5, now).await.unwrap();
+    assert_eq!(claims.len(), 1, "the key waits for its debounce only");
+    assert!(store.finish(&claims[0].lease, Outcome::Done, now).await.unwrap());
+    // A vendor's limit still delays a key, and a small difference between two clocks is fine.
+    store.mark(vec![Mark::new(key(2), Lane::Event)], now + Duration::from_secs(3)).await.unwrap();
+    let later = now + Duration::from_secs(3) + store.timing().ceiling;
+    let claim = store.claim(5, later).await.unwrap().remove(0);
+    let until = later + Duration::from_secs(3600);
+    let limited = Outcome::RateLimited { until, spares_events: false, why: "429".into() };
+    assert!(store.finish(&claim.lease, limited, later).await.unwrap());
+    store.settle(later).await.unwrap();
+    assert!(store.claim(5, until - Duration::from_millis(1)).await.unwrap().is_empty());
+    assert_eq!(store.claim(5, until).await.unwrap().len(), 1);
+}
+
 pub(super) async fn a_lost_lease_changes_nothing(store: SharedStore) {
     store.mark(vec![Mark::new(key(1), Lane::Event)], Time(0)).await.unwrap();
     let late = store.claim(1, LATER).await.unwrap().remove(0);

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use beadle_engine::queue::{LONGEST_HOLD, oldest_share};
+use beadle_engine::queue::oldest_share;
 use beadle_engine::{
     Accepted, Claim, Delivery, DeliveryRow, Depth, Entry, GuardReservation, History, Hold, Key, KeyScope,
     Lane, Lease, Listing, Mark, Outcome, Pause, Row, Time, Timing,
@@ -84,7 +84,7 @@ impl Model {
     pub(crate) fn claim(&mut self, limit: usize, except: &[String], now: Time) -> Vec<Claim> {
         let timing = self.timing;
         for row in self.rows.values_mut() {
-            if row.due_at().is_some_and(|due| due > now + LONGEST_HOLD) {
+            if row.due_at().is_some() && row.is_ahead(now) {
                 row.clamp(now, &timing);
             }
             if self.sabotage == Some(Sabotage::LeasesIgnored) {

@@ -6,6 +6,7 @@ use beadle_engine::{Class, Failure, Plan, Unknown};
 use beadle_scim::Attribute;
 use serde_json::Value;
 
+use super::owner::{Owner, OwnerFrom};
 use super::{Desired, GroupPlanner, MEMBERS, Seen, Write, unknown};
 use crate::accounts::PersonAccount;
 use crate::mapping::{OnMissingUser, Role, Users};
@@ -147,23 +148,30 @@ impl GroupPlanner {
                 // from a read of this run, so Beadle uses the values from the list.
                 Ok(Found::TargetAccount(account)) => {
                     match seen.members.iter().find(|other| other.id == account.id) {
-                        Some(is) => {
-                            stay.insert(&is.id);
-                            difference.update.extend(update(&person, is));
-                            difference.attributes.extend(set(&person, is));
-                            role(&person, &is.id);
-                        }
-                        None => {
-                            if let Some(why) = self.belongs_to_another(desired, &person, &account).await? {
+                        Some(is) => match self.owner(desired, &person, is, OwnerFrom::Memory).await? {
+                            Owner::Person => {
+                                stay.insert(&is.id);
+                                difference.update.extend(update(&person, is));
+                                difference.attributes.extend(set(&person, is));
+                                role(&person, &is.id);
+                            }
+                            // The member stays only if the owner of the account is in the source.
+                            Owner::Another(why) => doubt(&person, why, false),
+                            Owner::Unknown(why) => {
+                                stay.insert(&is.id);
                                 doubt(&person, why, false);
-                            } else {
+                            }
+                        },
+                        None => match self.owner(desired, &person, &account, OwnerFrom::Directory).await? {
+                            Owner::Person => {
                                 // This update also activates the account of a person who was
                                 // suspended and is active again.
                                 difference.update.extend(update(&person, &account));
                                 difference.attributes.extend(set(&person, &account));
                                 difference.add_joiner(person, account, desired);
                             }
-                        }
+                            Owner::Another(why) | Owner::Unknown(why) => doubt(&person, why, false),
+                        },
                     }
                 }
                 Ok(Found::Another(why)) => doubt(&person, why, false),
@@ -258,44 +266,6 @@ impl GroupPlanner {
         // repeated plan has the same changes, and an earlier approval is still valid.
         difference.leavers.sort_by(|one, other| one.id.cmp(&other.id));
         Ok(difference)
-    }
-
-    /// Returns why an account with the address of `person` possibly belongs to another person, or
-    /// `None` if the account belongs to `person`. If another person signs in at the directory with
-    /// this address, the account belongs to that other person.
-    async fn belongs_to_another(
-        &self,
-        desired: &Desired<'_>,
-        person: &Person,
-        account: &TargetAccount,
-    ) -> Result<Option<String>, Failure> {
-        let own = |name: &String| name.eq_ignore_ascii_case(&person.login) || *name == person.id;
-        let Some(address) = person.email.as_ref() else { return Ok(None) };
-        if account.known_as.is_empty() || account.known_as.iter().any(own) {
-            return Ok(None);
-        }
-        for source in desired.sources() {
-            match self.directory.source(source)?.person(address).await {
-                Ok(Some(other)) if other.id != person.id => {
-                    return Ok(Some(format!(
-                        "the account {} has the address {address}, which is the address of {} but the login of another \
-                         person; Beadle does not use the account for {1}",
-                        account.label(),
-                        person.login
-                    )));
-                }
-                Ok(_) => {}
-                Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
-                Err(failure) => {
-                    let why = "the directory does not show who signs in with that address";
-                    return Ok(Some(format!(
-                        "the account {} has the address {address}, but {why}: {failure}",
-                        account.label()
-                    )));
-                }
-            }
-        }
-        Ok(None)
     }
 
     /// Returns whether Beadle can remove a member. The answer is `false` if the member is possibly

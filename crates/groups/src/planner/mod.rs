@@ -16,7 +16,9 @@ mod mapped;
 mod membership;
 mod names;
 mod observed;
+mod owner;
 mod preview;
+mod protected;
 mod raised;
 mod seen;
 mod settings;
@@ -35,6 +37,8 @@ use serde_json::{Value, json};
 
 use self::kept::KeptMembers;
 use self::names::{name_of, named};
+use self::owner::Unclaimed;
+use self::protected::FormerNames;
 use self::seen::Seen;
 use self::unknowns::{known, unknown};
 use crate::accounts::{Accounts, PersonAccount};
@@ -71,6 +75,8 @@ pub struct GroupPlanner {
     accounts: Accounts,
     departures: Departures,
     kept: KeptMembers,
+    former_names: FormerNames,
+    unclaimed: Unclaimed,
     /// The time of the sweep, if the run can use the survey of that sweep. `None` if the run must
     /// read the directory itself.
     swept: Option<Time>,
@@ -114,6 +120,8 @@ impl GroupPlanner {
             links: GroupLinks(store.clone()),
             accounts: Accounts(store.clone()),
             departures: Departures(store.clone()),
+            former_names: FormerNames::new(store.clone()),
+            unclaimed: Unclaimed::default(),
             kept: KeptMembers(store),
             swept: None,
         }
@@ -331,7 +339,7 @@ impl GroupPlanner {
             mapping,
             mode: groups.iter().map(|(mapping, _)| mapping.mode).min().unwrap_or_default(),
             facts: Arc::new(facts),
-            is_protected: groups.iter().any(|(mapping, group)| mapping.protects(&group.id, &group.name)),
+            is_protected: self.is_protected(group_key, groups).await?,
             may_empty: groups.iter().all(|(mapping, _)| mapping.may_empty),
             listed,
             empty,

@@ -123,7 +123,8 @@ impl GroupPlanner {
         waiting.for_each(|mapping| mapping.on_missing_group = OnMissingGroup::Error);
         let mappings = Arc::new(RwLock::new(Arc::new(mappings)));
         let target = self.directory.target.for_preview().unwrap_or_else(|| self.directory.target.clone());
-        Self { directory: Directory { target, mappings, ..self.directory.clone() }, ..self.clone() }
+        let directory = Directory { target, mappings, ..self.directory.clone() };
+        Self { directory, former_names: self.former_names.for_preview(), ..self.clone() }
     }
 
     /// Returns the groups and accounts whose mappings differ in `before` and `after`. Also returns

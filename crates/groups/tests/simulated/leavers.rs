@@ -7,7 +7,7 @@ use beadle_engine::{Clock, Key, Lane, Plan, PlanWriter, Planner, Store, Time, no
 use beadle_groups::mapping::Users;
 use beadle_groups::mark::KIND;
 use beadle_groups::targets::{ScimReader, ScimWriter};
-use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupWriter, Mapping, Write};
+use beadle_groups::{Directory, GroupLimits, GroupPlanner, GroupWriter, Mapping, Mappings, Write};
 use beadle_scim::{Dialect, Reader, Writer};
 use beadle_sim::okta::OktaSim;
 use beadle_sim::scim::{Quirk, ScimSim};
@@ -268,4 +268,43 @@ async fn an_account_that_another_person_has_now_is_left_alone_when_its_member_le
     stage.suspend("00u0");
     stage.aws.patch(&json!({ "users": { "a0": { "externalId": "00u9" } } }));
     assert!(!deactivates(&stage.plan(GROUP).await));
+}
+
+#[tokio::test]
+async fn a_renamed_group_stays_protected_until_no_mapping_protects_its_former_name() {
+    let stage = stage("00u0").await;
+    let mapping = |protected: &[&str]| {
+        let protected = protected.iter().map(|pattern| pattern.parse().unwrap()).collect();
+        let mapping = Mapping { protected, users: Users::Provision, ..common::mapping() };
+        *stage.directory.mappings.write() = Arc::new(Mappings::new(vec![mapping]));
+    };
+    let limits = GroupLimits { percent: 100, ..GroupLimits::default() };
+    let store = Some(stage.store.clone());
+    let planner = GroupPlanner::new(stage.directory.clone(), limits, Clock::system(), store);
+    let waits = async || {
+        let plan = planner.plan(&Key::new(KIND, "aws", GROUP), None, Lane::Manual).await.unwrap();
+        let removal = plan.changes.iter().find(|change| change.what == "remove").unwrap();
+        removal.stop.as_ref().is_some_and(|why| why.contains("a protected group"))
+    };
+    let rename = |name: &str| {
+        stage.corp.patch(&json!({ "groups": { "00g1": { "profile": { "name": name } } } }));
+    };
+    // Five of the nine members leave.
+    let gone = json!({ "00u1": null, "00u2": null, "00u3": null, "00u4": null });
+    stage.corp.patch(&json!({ "groups": { "00g1": { "members": gone } } }));
+    mapping(&[]);
+    assert!(!waits().await);
+    mapping(&["AWS_Ops"]);
+    rename("AWS_First");
+    assert!(waits().await, "the link has the former name");
+    let link = json!({ "group": "t1", "name": "AWS_First", "from": "AWS_First", "sources": [GROUP] });
+    stage.store.put(&note("pair", &["aws", GROUP]), &link.to_string()).await.unwrap();
+    rename("AWS_Second");
+    assert!(waits().await, "the link no longer has the name, and the note has it");
+    mapping(&["AWS_Other"]);
+    assert!(!waits().await, "no mapping protects one of its names");
+    mapping(&["AWS_Second"]);
+    assert!(waits().await);
+    rename("AWS_Third");
+    assert!(waits().await);
 }

@@ -20,8 +20,9 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use crate::inflight::{InFlight, Taken};
+use crate::inflight::{InFlight, SMALL, Taken};
 use crate::metrics::Metrics;
 
 /// The maximum number of unknown senders in the journal. A limit is necessary, because anybody can
@@ -132,35 +133,57 @@ impl Intake {
         if declared > self.limits.body { Err(self.too_large()) } else { Ok(declared) }
     }
 
-    /// Waits for free memory, then receives the body and returns it.
+    /// Waits for free memory, then receives the body and returns it. A large body gets the rest of its
+    /// memory only after its first part has arrived. Otherwise, a few senders that announce large
+    /// bodies and send nothing could occupy all of the memory.
     async fn body(&self, body: Body, declared: u64, patience: Duration) -> Result<(Vec<u8>, Taken), Problem> {
-        let room = self.room.take(declared, patience).await.ok_or(Problem::Busy)?;
-        let read = tokio::time::timeout(self.limits.slow, self.read(body, declared)).await;
-        let body = read.map_err(|_| {
-            Problem::Refused(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".into())
-        })??;
-        Ok((body, room))
+        let take = async |bytes| self.room.take(bytes, declared, patience).await.ok_or(Problem::Busy);
+        let mut room = take(declared.min(SMALL)).await?;
+        // The buffer grows with the received data, because a sender can announce a large body and
+        // then send only a small one.
+        let first = usize::try_from(declared.min(SMALL)).unwrap_or(usize::MAX);
+        let mut arriving = Arriving { body, bytes: Vec::with_capacity(first), has_ended: false };
+        self.receive(&mut arriving, SMALL, declared).await?;
+        if !arriving.has_ended && declared > SMALL {
+            room.add(take(declared - SMALL).await?);
+        }
+        self.receive(&mut arriving, u64::MAX, declared).await?;
+        Ok((arriving.bytes, room))
     }
 
-    async fn read(&self, mut body: Body, declared: u64) -> Result<Vec<u8>, Problem> {
-        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        // The buffer starts small and grows with the received data, because a sender can announce a
-        // large body and then send only a small one.
-        let mut bytes = Vec::with_capacity(size(declared.min(64 * 1024)));
+    /// Receives data until `arriving` has at least `until` bytes or has ended.
+    async fn receive(&self, arriving: &mut Arriving, until: u64, declared: u64) -> Result<(), Problem> {
+        let late =
+            |_| Problem::Refused(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".into());
+        tokio::time::timeout(self.limits.slow, self.read(arriving, until, declared)).await.map_err(late)?
+    }
+
+    async fn read(&self, arriving: &mut Arriving, until: u64, declared: u64) -> Result<(), Problem> {
+        let began = Instant::now();
         let silent =
             |_| Problem::Refused(StatusCode::REQUEST_TIMEOUT, "the sender paused for too long".into());
-        while let Some(frame) =
-            tokio::time::timeout(self.limits.silence, body.frame()).await.map_err(silent)?
-        {
+        while !arriving.has_ended && arriving.received() < until {
+            // A large body must arrive at the rate that the limit `slow` needs, because it occupies
+            // much memory.
+            let thousandths = arriving.received().min(declared) * 1000 / declared.max(1);
+            let share = self.limits.slow * u32::try_from(thousandths).unwrap_or(1000) / 1000;
+            let due = share + self.limits.silence;
+            let wait =
+                if declared > SMALL { due.saturating_sub(began.elapsed()) } else { self.limits.silence };
+            let frame = tokio::time::timeout(wait.min(self.limits.silence), arriving.body.frame()).await;
             let cut = |_| Problem::Refused(StatusCode::BAD_REQUEST, "the body is incomplete".into());
+            let Some(frame) = frame.map_err(silent)? else {
+                arriving.has_ended = true;
+                break;
+            };
             if let Ok(data) = frame.map_err(cut)?.into_data() {
-                if bytes.len() + data.len() > size(self.limits.body) {
+                if arriving.received() + data.len() as u64 > self.limits.body {
                     return Err(self.too_large());
                 }
-                bytes.extend_from_slice(&data);
+                arriving.bytes.extend_from_slice(&data);
             }
         }
-        Ok(bytes)
+        Ok(())
     }
 
     /// Stores a delivery, and makes its keys due.
@@ -213,6 +236,20 @@ impl Intake {
         if let Err(error) = self.store.journal(None, vec![entry], self.clock.now()).await {
             tracing::error!(%error, "journal entry of a refused webhook not written");
         }
+    }
+}
+
+/// A body that arrives.
+struct Arriving {
+    body: Body,
+    bytes: Vec<u8>,
+    /// True if the whole body has arrived.
+    has_ended: bool,
+}
+
+impl Arriving {
+    fn received(&self) -> u64 {
+        self.bytes.len() as u64
     }
 }
 

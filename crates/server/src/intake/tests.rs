@@ -154,12 +154,58 @@ async fn a_sender_that_pauses_is_cut_off_and_a_full_intake_asks_for_a_retry() {
     assert_eq!((status, text.as_str()), (408, "the sender paused for too long"));
     assert_eq!(head["connection"], "close");
     let mut rooms = Vec::new();
-    while let Some(room) = listener.intake.room.take(limits.body, Duration::ZERO).await {
+    while let Some(room) = listener.intake.room.take(1024 * 1024, limits.body, Duration::ZERO).await {
         rooms.push(room);
     }
     let (status, head, text) = listener.send("POST", "/hooks/github", &headers, Body::empty()).await;
     assert_eq!((status, text.as_str()), (503, "too many bodies at the same time"));
     assert_eq!(head["retry-after"], "30");
+}
+
+/// Returns a body that sends `part` in each period `every`, `times` times, and then nothing more.
+fn trickle(part: usize, every: Duration, times: u32) -> Body {
+    let parts = futures::stream::unfold(0, move |sent| async move {
+        if sent == times {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(every).await;
+        Some((Ok::<_, std::convert::Infallible>("x".repeat(part)), sent + 1))
+    });
+    Body::from_stream(parts)
+}
+
+#[tokio::test(start_paused = true)]
+async fn senders_that_announce_large_bodies_and_send_little_leave_room_for_others() {
+    let listener = Listener::new(IntakeLimits::default());
+    let length = listener.intake.limits.body.to_string();
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-hub-signature-256", "sha256=00"),
+        ("content-length", length.as_str()),
+    ];
+    let send = async |body: Body| listener.send("POST", "/hooks/github", &headers, body).await;
+    // 30 senders send nothing, 30 send the first part and then one byte in each second.
+    let began = Instant::now();
+    let ended = async |body: Body| {
+        let answer = send(body).await;
+        (answer.0, began.elapsed())
+    };
+    let silent = (0..30).map(|_| ended(trickle(1, Duration::from_secs(60), 1)));
+    let strangers = futures::future::join_all(silent);
+    let honest = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let whole = listener.intake.limits.body;
+        listener.intake.room.take(whole, whole, Duration::ZERO).await.is_some()
+    };
+    let (strangers, has_room) = tokio::join!(strangers, honest);
+    assert!(has_room, "announced bodies occupy no memory");
+    assert!(strangers.iter().all(|(status, _)| *status == 408), "{strangers:?}");
+    let began = Instant::now();
+    let (status, ..) = send(trickle(70_000, Duration::from_millis(10), 1)).await;
+    assert_eq!(status, 408);
+    let (status, _, text) = send(trickle(66_000, Duration::from_secs(1), 9)).await;
+    assert_eq!((status, text.as_str()), (408, "the sender paused for too long"));
+    assert!(began.elapsed() < Duration::from_secs(3 + 6), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

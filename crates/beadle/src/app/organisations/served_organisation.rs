@@ -224,7 +224,25 @@ impl ServedOrganisation {
             // Another version of Beadle might have accepted a policy that this version cannot read.
             Err(error) => self.report_unusable(&error),
         }
-        self.read_policy(app).await
+        match self.read_policy(app).await {
+            Ok(policy) => Ok(policy),
+            Err(error) => self.last_accepted_folder(app).await.ok_or(error),
+        }
+    }
+
+    /// Returns the last accepted policy of a folder. So an invalid folder does not close the
+    /// organisation at a restart or a reload. The task that reads the policy reports the error.
+    async fn last_accepted_folder(&self, app: &App) -> Option<Policy> {
+        let store = app.store().filter(|_| self.file.policy.repository().is_none())?;
+        let stored = async || -> anyhow::Result<Option<Policy>> {
+            let accepted = self.accepted_with_modes(store.as_ref()).await?;
+            let Some(accepted) = accepted.filter(AcceptedPolicy::is_of_folder) else { return Ok(None) };
+            Ok(Some(accepted.policy(store.as_ref(), &self.file).await?))
+        };
+        stored().await.unwrap_or_else(|error| {
+            self.report_unusable(&error);
+            None
+        })
     }
 
     /// Returns the last accepted policy, if the policy is in a repository.

@@ -163,6 +163,11 @@ impl AcceptedPolicy {
         self.generation == policy.generation && is_its
     }
 
+    /// Returns whether the policy came from a folder on the disk.
+    pub(crate) fn is_of_folder(&self) -> bool {
+        self.source.is_none()
+    }
+
     /// Deletes the record of the accepted generation. The next call of [`Self::prepare`] finds the
     /// unused texts.
     pub(crate) async fn forget(store: &dyn Store, file: &OrgConfig) -> Result<(), StoreError> {

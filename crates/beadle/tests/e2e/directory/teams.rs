@@ -420,7 +420,9 @@ async fn an_address_that_equals_the_login_of_another_person_does_not_match() {
     // only the e-mail address.
     directory["users"]["00u00007"]["profile"]["email"] = json!(login(5));
     directory["users"]["00u00001"]["profile"] = json!({ "login": "one", "email": login(1) });
-    let mut acme = acme(7, &json!({ "deployers": { "id": 900, "name": "deployers" } }));
+    // The other person is still in the team.
+    let deployers = json!({ "id": 900, "name": "deployers", "members": hold([0, 5]) });
+    let mut acme = acme(7, &json!({ "deployers": deployers }));
     acme["org"]["identities"].as_object_mut().unwrap().remove("p7@acme.example");
     let mut world = World::of_teams(directory, acme).await;
     // The new name has the same slug as the existing team.

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use super::checks::{checks, missing_apps, sorted};
-use super::translate::{DesiredRule, FLAGS, LISTS, List, better, resolved};
+use super::translate::{DesiredRule, FLAGS, LISTS, List, OF_REVIEWS, REVIEWS, better, resolved};
 use crate::aspects::{Context, field};
 
 /// A group of rule values that Beadle must write together.
@@ -141,11 +141,28 @@ fn flags(
             continue;
         }
         let risk = if better(&seen, value, flag.strict) { Risk::Changes } else { Risk::Weakens };
-        found.push(Difference {
-            fields: vec![field(flag.rest, seen, value.clone(), Some(asked), risk)],
-            input: vec![(flag.graphql, value.clone())],
-        });
+        let mut fields = vec![field(flag.rest, seen, value.clone(), Some(asked), risk)];
+        if flag.rest == REVIEWS && *value == json!(false) {
+            fields.extend(lost_with_reviews(rule, asked));
+        }
+        found.push(Difference { fields, input: vec![(flag.graphql, value.clone())] });
     }
+}
+
+/// Returns the requirements of a live rule that end together with its required reviews. Beadle writes
+/// only the flag of the reviews, but the plan and the guard know each requirement that is lost.
+fn lost_with_reviews(rule: Option<&Rule>, asked: &PolicyLocation) -> Vec<Field> {
+    let inner = FLAGS.iter().filter(|flag| OF_REVIEWS.contains(&flag.rest));
+    let lost = inner.filter_map(|flag| {
+        let seen = seen_flag(rule, flag.graphql);
+        let off = match &seen {
+            Value::Bool(true) => json!(false),
+            Value::Number(count) if count.as_i64() > Some(0) => json!(0),
+            _ => return None,
+        };
+        Some(field(flag.rest, seen, off, Some(asked), Risk::Weakens))
+    });
+    lost.collect()
 }
 
 /// Returns whether a write turns on the required reviews of a live rule.

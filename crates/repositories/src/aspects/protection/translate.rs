@@ -29,7 +29,7 @@ const fn flag(rest: &'static str, graphql: &'static str, strict: bool) -> Flag {
     Flag { rest, graphql, strict }
 }
 
-const REVIEWS: &str = "required_pull_request_reviews";
+pub(super) const REVIEWS: &str = "required_pull_request_reviews";
 const CHECKS: &str = "required_status_checks";
 
 /// All flags and numbers of a rule.

@@ -184,6 +184,50 @@ fn body(keys: &[&str], wanted: &[(&str, &Node)], seen: &Value) -> Value {
     Value::Object(body)
 }
 
+/// Returns the differences in the list of selected actions. `list` is null if GitHub does not use a
+/// list yet. GitHub then has its own defaults, so Beadle writes each declared value.
+fn selected_differences(wanted: &[(&str, &Node)], seen: &Value, list: &Value) -> Vec<Field> {
+    if !list.is_null() {
+        return differences(wanted, list);
+    }
+    let fields = wanted.iter().map(|(key, node)| {
+        let after = sorted(&node.json());
+        // If all actions were allowed before, a list allows fewer actions.
+        let risk = if seen["allowed_actions"] == "all" { Risk::Changes } else { risk(key, list, &after) };
+        field(key, Value::Null, after, Some(&node.asked), risk)
+    });
+    fields.collect()
+}
+
+/// Returns the wanted values without these keys.
+fn wanted_without<'a>(wanted: &[(&'a str, &'a Node)], without: &[String]) -> Vec<(&'a str, &'a Node)> {
+    wanted.iter().filter(|(key, _)| !without.iter().any(|other| other == key)).copied().collect()
+}
+
+/// The fields that one write changes.
+struct Part {
+    fields: Vec<Field>,
+    /// The keys that a later write changes.
+    without: Vec<String>,
+}
+
+/// Divides the fields into the write of the tightenings and the write of the weakenings. So a
+/// tightening does not wait for the approval of a weakening.
+fn parts(fields: Vec<Field>) -> Vec<Part> {
+    let is_guarded = |field: &Field| field.risk.is_guarded();
+    // While Actions are off, GitHub rejects all other values. It uses the list of selected actions
+    // only with the value `selected`. So all values wait for these two values.
+    let leads =
+        |field: &Field| is_guarded(field) && ["enabled", "allowed_actions"].contains(&field.name.as_str());
+    if fields.iter().any(leads) {
+        return vec![Part { fields, without: Vec::new() }];
+    }
+    let (guarded, plain): (Vec<Field>, Vec<Field>) = fields.into_iter().partition(is_guarded);
+    let without = guarded.iter().map(|field| field.name.clone()).collect();
+    let parts = [Part { fields: plain, without }, Part { fields: guarded, without: Vec::new() }];
+    parts.into_iter().filter(|part| !part.fields.is_empty()).collect()
+}
+
 #[async_trait]
 impl AspectPlanner for Actions {
     async fn plan(&self, context: &Context<'_>, plan: &mut AspectPlan) -> Result<(), Failure> {
@@ -213,23 +257,8 @@ impl AspectPlanner for Actions {
                 let list = read_if(is_asked, context, "actions/permissions/selected-actions").await?;
                 let list = list.unwrap_or(Value::Null);
                 let mut fields = differences(&permissions, &seen);
-                let mut puts = Vec::new();
-                if !fields.is_empty() {
-                    puts.push(("actions/permissions", body(PERMISSIONS, &permissions, &seen)));
-                }
                 if after("allowed_actions") == "selected" {
-                    let mut more = differences(&selected, &list);
-                    if list.is_null() && seen["allowed_actions"] == "all" {
-                        // Before this change, all actions were allowed. A list of selected actions
-                        // allows fewer actions than before.
-                        for field in &mut more {
-                            field.risk = Risk::Changes;
-                        }
-                    }
-                    if !more.is_empty() {
-                        puts.push(("actions/permissions/selected-actions", body(SELECTED, &selected, &list)));
-                        fields.extend(more);
-                    }
+                    fields.extend(selected_differences(&selected, &seen, &list));
                 } else if let Some((_, node)) = selected.first() {
                     plan.cannot_resolve_part(
                         "selected",
@@ -239,7 +268,21 @@ impl AspectPlanner for Actions {
                         ),
                     );
                 }
-                if !fields.is_empty() {
+                for Part { fields, without } in parts(fields) {
+                    let has = |keys: &[&str]| fields.iter().any(|field| keys.contains(&field.name.as_str()));
+                    let mut puts = Vec::new();
+                    if has(PERMISSIONS) {
+                        puts.push((
+                            "actions/permissions",
+                            body(PERMISSIONS, &wanted_without(&permissions, &without), &seen),
+                        ));
+                    }
+                    if has(SELECTED) {
+                        puts.push((
+                            "actions/permissions/selected-actions",
+                            body(SELECTED, &wanted_without(&selected, &without), &list),
+                        ));
+                    }
                     plan.change("", fields, Put(puts));
                 }
             }

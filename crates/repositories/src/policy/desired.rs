@@ -11,7 +11,7 @@ use super::layers::without_plugins;
 use super::node::{Kind, Node};
 use super::normal::{each, leaves_actors};
 use super::pattern::Pattern;
-use super::spellings;
+use super::security_keys::SECURITY;
 use super::targeting::MergedLayers;
 use super::wants::{
     BranchWant, CollaboratorWant, Desired, Listed, MissingBranch, Section, TeamWant, TopicWant, WHEN_MISSING,
@@ -91,7 +91,7 @@ impl Policy {
             // The block `repository.security` and the section `security` can turn the same features
             // on or off. For each feature, the layer of higher rank wins.
             let higher = |(key, value): &(Node, Node)| {
-                let same = spellings::SECURITY.iter().find(|(incumbent, _)| key.text() == Some(*incumbent));
+                let same = SECURITY.iter().find(|(incumbent, _)| key.text() == Some(*incumbent));
                 let other = same.and_then(|(_, own)| new.get(own));
                 other.is_none_or(|other| target.rank(&value.asked) > target.rank(&other.asked))
             };

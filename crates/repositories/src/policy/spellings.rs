@@ -4,13 +4,8 @@
 
 use super::merge::merge;
 use super::node::{Kind, Node};
+use super::security_keys::SECURITY;
 use super::waived_key::{BRANCHES, DEFAULT};
-
-/// The keys of safe-settings that have the same meaning as a key in the section `security`.
-pub(super) const SECURITY: &[(&str, &str)] = &[
-    ("enableVulnerabilityAlerts", "dependabot_alerts"),
-    ("enableAutomatedSecurityFixes", "dependabot_security_updates"),
-];
 
 /// Returns the values of one layer. The result contains each fact in both spellings.
 /// `default_branches` contains the name of the repository's default branch, and the name that the

@@ -11,12 +11,12 @@
 
 use beadle_engine::PolicyLocation;
 
+use super::key_spellings::spellings_of_key;
 use super::keys::lists;
 use super::layers::{ListMode, ListModes};
 use super::node::{Kind, Node};
-use super::selected_key::of_branch;
 use super::targeting::MergedLayers;
-use super::waived_key::{BRANCHES, DEFAULT, EVERY, PROTECTION, is_needed, is_required, parts};
+use super::waived_key::{EVERY, PROTECTION, is_needed, is_required, parts};
 use super::waiver::Waiver;
 use crate::identity;
 
@@ -57,25 +57,28 @@ enum Place<'a> {
 }
 
 impl MergedLayers {
-    /// Removes the keys of these waivers. The function keeps the waivers that have an effect. In a
-    /// key, `default` means the default branch, and so does the name of this branch at GitHub.
+    /// Removes the keys of these waivers, in each of their spellings. The function keeps the waivers
+    /// that have an effect.
     pub(super) fn waive(&mut self, waivers: &[Waiver], default_branch: Option<&str>) {
         let Some(root) = &mut self.root else { return };
         let mut effective = Vec::new();
         let (mut absent, mut removed): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
         for waiver in waivers {
             let asked = waiver.asked.as_ref().unwrap_or(&root.asked).clone();
-            let keys = waiver.keys.iter().map(|key| as_declared(root, key, default_branch));
-            let mut keys: Vec<String> = keys.collect();
-            keys.retain(|key| {
-                let effect = waive_key(root, &mut self.list_modes, key, &asked);
-                match effect {
-                    Effect::KeepsEntries => absent.push(key.clone()),
-                    Effect::Removes => removed.push(key.clone()),
-                    Effect::Nothing => {}
+            let mut keys: Vec<String> = Vec::new();
+            for key in &waiver.keys {
+                let in_effect = spellings_of_key(key, default_branch).into_iter().map(|key| {
+                    let effect = waive_key(root, &mut self.list_modes, &key, &asked);
+                    (key, effect)
+                });
+                let in_effect: Vec<(String, Effect)> =
+                    in_effect.filter(|(_, effect)| *effect != Effect::Nothing).collect();
+                for (key, effect) in &in_effect {
+                    let of_effect = if *effect == Effect::Removes { &mut removed } else { &mut absent };
+                    of_effect.push(key.clone());
                 }
-                effect != Effect::Nothing
-            });
+                keys.extend(in_effect.into_iter().next().map(|(key, _)| key));
+            }
             if !keys.is_empty() {
                 effective.push(Waiver { keys, ..waiver.clone() });
             }
@@ -92,21 +95,6 @@ impl MergedLayers {
         let is_archived = |key: &String| ["repository", "repository.archived"].contains(&key.as_str());
         self.waivers.iter().any(|waiver| waiver.keys.iter().any(is_archived))
     }
-}
-
-/// Returns the path of a key. In the result, the default branch has the same name as in the policy.
-fn as_declared(root: &Node, path: &str, default_branch: Option<&str>) -> String {
-    let (Some(parts), Some(branch)) = (parts(path), default_branch) else { return path.to_owned() };
-    let [section, name, rest @ ..] = parts.as_slice() else { return path.to_owned() };
-    let entries = root.get(BRANCHES).map(Node::items).unwrap_or_default();
-    let has = |name: &str| entries.iter().any(|entry| entry.get("name").and_then(Node::text) == Some(name));
-    let declared = match *name {
-        _ if *section != BRANCHES || has(name) => return path.to_owned(),
-        DEFAULT => branch,
-        name if name == branch => DEFAULT,
-        _ => return path.to_owned(),
-    };
-    of_branch(declared, rest)
 }
 
 /// Removes a key from the values of a repository. Returns the effect of the removal.

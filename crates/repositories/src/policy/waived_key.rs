@@ -7,6 +7,7 @@
 use super::keys::SECTIONS;
 use super::pattern::META;
 use super::problem::nearest_key;
+use super::security_keys::of_security;
 use super::shape::{Key, Shape, Status};
 
 /// The path part that means every entry of a list.
@@ -230,7 +231,8 @@ pub(crate) fn exempts(waived: &str, other: &str) -> bool {
         let whole = 1 + exempt_parts(&key.shape, (key.name, true), rest);
         waived.truncate(whole);
     }
-    is_equal_so_far(&canonical(waived), &canonical(other))
+    let (waived, other) = (canonical(waived), canonical(other));
+    is_equal_so_far(&waived, &other) || is_equal_so_far(&of_security(waived), &of_security(other))
 }
 
 /// Returns whether two paths have the same parts up to the end of the shorter path.

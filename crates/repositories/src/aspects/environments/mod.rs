@@ -64,6 +64,11 @@ const LIST: &str = "environments";
 /// GitHub creates it again.
 const OF_PAGES: &str = "github-pages";
 
+/// The names of three fields in plans.
+const DEPLOYERS: &str = "deployment_branch_policy";
+const PATTERNS: &str = "custom_branch_policies";
+const RULES: &str = "deployment_protection_rules";
+
 struct Environments;
 
 #[async_trait]
@@ -123,15 +128,14 @@ async fn environment(
     if !is_known {
         return Ok(());
     }
-    let Change { wanted, mut fields, mut write, .. } = change;
     if is_new {
-        fields = vec![field("environment", Value::Null, wanted.body(), Some(&want.asked), Risk::Adds)];
-    }
-    if is_new || wanted != seen {
-        write.settings = Some(wanted.body());
-    }
-    if !fields.is_empty() {
-        plan.change(part, fields, write);
+        let Change { wanted, write, .. } = change;
+        let fields = vec![field("environment", Value::Null, wanted.body(), Some(&want.asked), Risk::Adds)];
+        plan.change(part, fields, Write { settings: Some(wanted.body()), ..write });
+    } else {
+        for (fields, write) in change.writes(&seen) {
+            plan.change(part.clone(), fields, write);
+        }
     }
     if let Some(list) = want.get("variables").filter(|list| !list.is_null()) {
         let known = if is_new { Vec::new() } else { variables::read(context, &place).await? };
@@ -155,6 +159,44 @@ struct Change<'a> {
 }
 
 impl Change<'_> {
+    /// Returns the writes that change an existing environment: first the tightenings, then the
+    /// weakenings. So a tightening does not wait for the approval of a weakening.
+    fn writes(self, seen: &Observed) -> Vec<(Vec<Field>, Write)> {
+        let Self { wanted, fields, write, .. } = self;
+        let guarded: Vec<String> =
+            fields.iter().filter(|field| field.risk.is_guarded()).map(|field| field.name.clone()).collect();
+        // GitHub has patterns only while the environment uses patterns.
+        let waits = |field: &Field| {
+            guarded.contains(&field.name)
+                || (field.name == PATTERNS && guarded.iter().any(|name| name == DEPLOYERS))
+        };
+        let (late, early): (Vec<Field>, Vec<Field>) = fields.into_iter().partition(waits);
+        let is_late = |name: &str| late.iter().any(|field| field.name == name);
+        let mut first = seen.clone();
+        if !is_late("wait_timer") {
+            first.wait_timer = wanted.wait_timer;
+        }
+        if !is_late("reviewers") {
+            first.reviewers.clone_from(&wanted.reviewers);
+        }
+        if !is_late("prevent_self_review") {
+            first.prevent_self_review = wanted.prevent_self_review;
+        }
+        if !is_late(DEPLOYERS) {
+            first.deployers = wanted.deployers;
+        }
+        let settings = |before: &Observed, after: &Observed| (before != after).then(|| after.body());
+        let (mut one, mut two) = (
+            Write { name: write.name.clone(), settings: settings(seen, &first), ..Write::default() },
+            Write { name: write.name, settings: settings(&first, &wanted), ..Write::default() },
+        );
+        let of_patterns = if is_late(PATTERNS) { &mut two } else { &mut one };
+        (of_patterns.new_patterns, of_patterns.old_patterns) = (write.new_patterns, write.old_patterns);
+        let of_rules = if is_late(RULES) { &mut two } else { &mut one };
+        (of_rules.new_rules, of_rules.old_rules) = (write.new_rules, write.old_rules);
+        [(early, one), (late, two)].into_iter().filter(|(fields, _)| !fields.is_empty()).collect()
+    }
+
     fn differs(&mut self, name: &str, before: Value, after: Value, at: &PolicyLocation, is_weaker: bool) {
         let risk = if is_weaker { Risk::Weakens } else { Risk::Changes };
         self.fields.push(field(name, before, after, Some(at), risk));
@@ -237,7 +279,7 @@ impl Change<'_> {
         if deployers != seen.deployers {
             let is_weaker = seen.deployers != Deployers::All;
             let (before, after) = (seen.deployers.body(), deployers.body());
-            self.differs("deployment_branch_policy", before, after, &node.asked, is_weaker);
+            self.differs(DEPLOYERS, before, after, &node.asked, is_weaker);
             self.wanted.deployers = deployers;
         }
         let Some(patterns) = patterns else { return Ok(true) };
@@ -263,7 +305,7 @@ impl Change<'_> {
             };
             let is_weaker = seen.deployers == Deployers::Matching && !new.is_empty();
             let (before, after) = (shown(&present), shown(&patterns));
-            self.differs("custom_branch_policies", before, after, &node.asked, is_weaker);
+            self.differs(PATTERNS, before, after, &node.asked, is_weaker);
         }
         (self.write.new_patterns, self.write.old_patterns) = (new, gone);
         Ok(true)
@@ -316,7 +358,7 @@ impl Change<'_> {
             let before: Vec<Value> = known.iter().map(|rule| rule["app"]["slug"].clone()).collect();
             let after: Vec<&str> = wanted.iter().map(|(_, slug)| slug.as_str()).collect();
             let (before, after, is_weaker) = (json!(before), json!(after), !gone.is_empty());
-            self.differs("deployment_protection_rules", before, after, &list.asked, is_weaker);
+            self.differs(RULES, before, after, &list.asked, is_weaker);
         }
         (self.write.new_rules, self.write.old_rules) = (new, gone);
         Ok(true)

@@ -1,6 +1,8 @@
 //! Tests the Actions settings that have their own API addresses.
 
-use super::world::World;
+use beadle_engine::Limits;
+
+use super::world::{UNLIMITED, World};
 use super::*;
 
 const POLICY: &str = "
@@ -68,5 +70,25 @@ async fn a_longer_retention_than_github_allows_is_not_written() {
         let (_, plan) = plans.iter().find(|(_, plan)| plan.subject.ends_with(name)).unwrap();
         assert_eq!((plan.changes.len(), plan.unknowns.len()), expected, "{name}");
     }
+    world.check_calls();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tightening_of_actions_does_not_wait_for_a_weakening() {
+    let policy = "actions: { allowed_actions: selected, sha_pinning_required: false, github_owned_allowed: true, \
+                  verified_allowed: false }\n";
+    let world = World::new(both(), policy).await;
+    let state = json!({ "orgs": { "acme": { "repos": { "closed": { "actions": {
+        "enabled": true, "allowed_actions": "all", "sha_pinning_required": true,
+    } } } } } });
+    world.control("PATCH", &state).await;
+    world.apply_once(Limits { weakens: 0, ..UNLIMITED }).await;
+    let closed = actions_of(&world, "closed");
+    assert_eq!(closed["allowed_actions"], "selected", "{closed}");
+    assert_eq!(closed["sha_pinning_required"], true, "{closed}");
+    let world = World::new(world.sim.state(), policy).await;
+    world.apply().await;
+    assert_eq!(actions_of(&world, "closed")["sha_pinning_required"], false);
+    assert_eq!(world.changes().await, Vec::<String>::new(), "each declared value is written at once");
     world.check_calls();
 }

@@ -1,6 +1,8 @@
 //! Tests environments and variables.
 
-use super::world::World;
+use beadle_engine::Limits;
+
+use super::world::{UNLIMITED, World};
 use super::*;
 
 const POLICY: &str = "
@@ -126,6 +128,43 @@ async fn a_value_that_the_policy_does_not_name_stays() {
     assert_eq!(made["reviewers"], json!([{ "type": "User", "id": 501 }]));
     assert_eq!((&made["prevent_self_review"], &made["variables"]["KEPT"]), (&json!(true), &json!("x")));
     assert_eq!(made["deployment_branch_policy"]["protected_branches"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tightening_does_not_wait_for_a_weakening_of_the_same_environment() {
+    let mut state = state();
+    state["orgs"]["acme"]["repos"]["shop"]["environments"] = json!({ "production": {
+        "wait_timer": 60, "reviewers": [{ "type": "User", "id": 501 }], "prevent_self_review": false,
+        "deployment_branch_policy": { "protected_branches": true, "custom_branch_policies": false },
+    } });
+    let policy = "
+environments:
+- name: production
+  wait_timer: 30
+  prevent_self_review: true
+  deployment_branch_policy: { custom_branch_policies: [main] }
+  deployment_protection_rules: [{ app: gate }]
+";
+    let world = World::new(state, policy).await;
+    let changes = world.changes().await;
+    let [early, late] = changes.as_slice() else { panic!("{changes:?}") };
+    for name in ["prevent_self_review", "deployment_protection_rules"] {
+        assert!(early.contains(name) && !late.contains(name), "{name}: {changes:?}");
+    }
+    for name in ["wait_timer", "deployment_branch_policy", "custom_branch_policies"] {
+        assert!(late.contains(name) && !early.contains(name), "{name}: {changes:?}");
+    }
+    assert!(!early.contains("Weakens"), "{early}");
+    world.apply_once(Limits { weakens: 0, ..UNLIMITED }).await;
+    let left = world.sim.state();
+    let made = part(&left, "/environments/production");
+    assert_eq!((&made["wait_timer"], &made["prevent_self_review"]), (&json!(60), &json!(true)));
+    assert_eq!(made["deployment_branch_policy"]["protected_branches"], true);
+    assert_eq!(made["gates"][0]["app_id"], 777);
+    let world = World::new(left, policy).await;
+    world.apply().await;
+    assert_eq!(world.changes().await, Vec::<String>::new());
+    world.check_calls();
 }
 
 #[tokio::test(start_paused = true)]

@@ -150,22 +150,6 @@ fn a_waiver_can_name_either_of_two_keys_that_set_the_same_value() {
 }
 
 #[test]
-fn the_default_branch_has_two_names() {
-    let text = "branches: [{ name: NAME, protection: { enforce_admins: true } }]";
-    for (declared, key, expected) in [
-        ("default", "branches.main.enforce_admins", "branches[default].enforce_admins"),
-        ("main", "branches[default].protection", "branches[main].protection"),
-        ("main", "branches[main].protection", "branches[main].protection"),
-        ("default", "branches[release].protection", "branches[release].protection"),
-        ("default", "branches[main].restrictions.users[a.b]", "branches[default].restrictions.users[a.b]"),
-        ("default", "teams[main]", "teams[main]"),
-    ] {
-        let root = Node::parse("settings.yml", &text.replace("NAME", declared)).unwrap();
-        assert_eq!(as_declared(&root, key, Some("main")), expected, "{declared}");
-    }
-}
-
-#[test]
 fn a_block_of_which_nothing_is_left_is_not_declared_as_empty() {
     let (release, _) = left("branches[release].protection.enforce_admins", "/branches/1", "branches");
     assert_eq!(release, Some(serde_json::json!({ "name": "release" })));
@@ -279,5 +263,48 @@ fn a_key_with_a_default_is_exempt_with_its_entry_or_block() {
         let section = pointer.trim_start_matches('/');
         let is_additive = modes.get(section).is_some_and(|mode| !mode.exclusive);
         assert_eq!(is_additive, lists().contains(&section), "{key}");
+    }
+}
+
+#[test]
+fn a_waiver_exempts_a_fact_in_both_of_its_spellings() {
+    let settings = "
+branches:
+  - { name: default, protection: { enforce_admins: true } }
+  - { name: main, protection: { enforce_admins: true, lock_branch: true } }
+repository: { has_wiki: false, security: { enableVulnerabilityAlerts: true } }
+security: { dependabot_alerts: true, private_vulnerability_reporting: true }
+";
+    let files = [("settings.yml".to_owned(), settings.to_owned())].into();
+    let policy = Policy::from_sources(files, "admin", Path::new("policy")).unwrap();
+    let root = |key: &str| {
+        let waiver = Waiver {
+            keys: vec![key.to_owned()],
+            repositories: vec!["shop".into()],
+            until: Time(1),
+            reason: "release".into(),
+            owner: "mona".into(),
+            asked: None,
+        };
+        let status = OverrideStatus { waivers: vec![waiver], ..OverrideStatus::default() };
+        let mut shop = repository(&Node::parse("test", "{ name: shop }").unwrap());
+        shop.default_branch = Some("main".into());
+        match policy.resolve(&shop, &status) {
+            Verdict::Reached(target) => target.root.as_ref().unwrap().json(),
+            Verdict::Skipped(why) => panic!("{why}"),
+        }
+    };
+    for key in ["branches[default].enforce_admins", "branches[main].protection.enforce_admins"] {
+        let text = root(key)["branches"].to_string();
+        assert!(!text.contains("enforce_admins") && text.contains("lock_branch"), "{key}: {text}");
+    }
+    for key in ["security.dependabot_alerts", "repository.security.enableVulnerabilityAlerts"] {
+        let root = root(key);
+        assert_eq!(
+            root["security"],
+            serde_json::json!({ "private_vulnerability_reporting": true }),
+            "{key}: {root}"
+        );
+        assert!(!root["repository"].to_string().contains("enableVulnerabilityAlerts"), "{key}: {root}");
     }
 }

@@ -459,13 +459,18 @@ impl Client {
             503 => asks_for_patience && !writes,
             _ => false,
         };
+        let retry_after = answer::retry_after(&answer.headers, now);
         if !limited {
+            if answer.status == 503 && asks_for_patience {
+                // All other requests wait as long as the server asks.
+                self.budgets.refuse(Resource::Secondary, retry_after, now);
+            }
             return TransportError::Status { request: answer.request, status: answer.status, message };
         }
         let primary = used_up && !asks_for_patience && !at_once;
         let resource = if primary { resource } else { Resource::Secondary };
         let soon = at_once.then(|| now + AT_ONCE);
-        let named = answer::retry_after(&answer.headers, now).or(if primary { reset } else { soon });
+        let named = retry_after.or(if primary { reset } else { soon });
         let until = self.budgets.refuse(resource, named, now);
         TransportError::Limited { request: answer.request, resource, until }
     }

@@ -31,6 +31,9 @@ struct PrintedPlan {
     #[serde(rename = "organisation", alias = "target")]
     name: String,
     incomplete: Option<String>,
+    /// The number of repositories that Beadle can write. `None` for a target.
+    #[serde(default)]
+    among: Option<u32>,
     #[serde(rename = "repositories", alias = "groups")]
     plans: Vec<One>,
 }
@@ -59,6 +62,8 @@ struct Total {
     /// values.
     undone: Risks,
     incomplete: Vec<String>,
+    /// The number of repositories that Beadle can write, in all shards.
+    among: Option<u32>,
     /// The changes that count for the limits of the guard, and that an operator can approve. Each
     /// entry has the digest, the subject and the change.
     guarded: Vec<(String, String, Change<()>)>,
@@ -69,6 +74,7 @@ impl Total {
     /// change from `unknown`.
     fn count(&mut self, plan: PrintedPlan, approved: &[String], unknown: &mut BTreeSet<&String>) {
         self.incomplete.extend(plan.incomplete);
+        self.among = plan.among.map(|among| among.saturating_add(self.among.unwrap_or(0))).or(self.among);
         for one in plan.plans {
             for Planned { digest, risks, change } in one.changes {
                 if let Some(approved) = approved.iter().find(|approved| **approved == digest) {
@@ -85,6 +91,37 @@ impl Total {
                 }
             }
         }
+    }
+}
+
+impl Total {
+    /// Returns a text if one aspect would lose or weaken something in too many repositories.
+    fn share_exceeded(&self, limits: Limits) -> Option<String> {
+        let (allowed, among) = Limits { among: self.among, ..limits }.share()?;
+        let mut reached: BTreeMap<&str, BTreeMap<&str, u32>> = BTreeMap::new();
+        for (_, subject, change) in &self.guarded {
+            let risks = change.risks();
+            if risks.removes > 0 || risks.weakens > 0 {
+                let most = reached.entry(&change.aspect).or_default().entry(subject).or_default();
+                *most = change.reaches.max(*most);
+            }
+        }
+        reached.into_iter().find_map(|(aspect, subjects)| {
+            let count: u64 = subjects.values().map(|reaches| u64::from(*reaches)).sum();
+            (count > allowed).then(|| {
+                format!(
+                    "changes of `{aspect}` would remove or weaken something in {count} of {among} repositories, more than \
+                     the guard limit of {allowed}"
+                )
+            })
+        })
+    }
+
+    /// Returns which limit the total exceeds.
+    fn exceeded(&self, limits: Limits) -> Option<String> {
+        let over = limits.exceeded_by(&Risks::default(), &self.risks);
+        over.map(|(risk, limit)| format!("over the guard limit of {limit} {}", risk.noun(limit)))
+            .or_else(|| self.share_exceeded(limits))
     }
 }
 
@@ -172,9 +209,8 @@ fn tell(name: &str, limits: Limits, total: &Total, printer: &Printer, page: &mut
         printer.error(&format!("{name}: a plan is incomplete: {why}"));
         page.quote(&[Piece::own("A plan is incomplete:").bold(), Piece::value(why)]);
     }
-    let Some((risk, limit)) = limits.exceeded_by(&Risks::default(), &total.risks) else { return false };
-    let text =
-        format!("{name}: over the guard limit of {limit} {}; do not write any shard", risk.noun(limit));
+    let Some(exceeded) = total.exceeded(limits) else { return false };
+    let text = format!("{name}: {exceeded}; do not write any shard");
     printer.line(printer.paint(Tone::Danger, &text));
     page.quote(&[Piece::value(text).bold()]);
     page.table(&["digest", "of", "aspect", "change"]);
@@ -231,6 +267,24 @@ mod tests {
         assert_eq!(total.guarded.len(), 1);
         assert_eq!(unknown.into_iter().collect::<Vec<_>>(), ["mistyped"]);
     }
+
+    #[test]
+    fn the_share_of_repositories_is_a_limit_of_the_total() {
+        let exceeded = |repositories: usize, among: u32| {
+            let mut total = Total { among: Some(among), ..Total::default() };
+            for n in 0..repositories {
+                let mut plan = half("enforce", &format!("d{n}"));
+                plan.plans[0].name = format!("acme/r{n}");
+                total.count(plan, &[], &mut BTreeSet::new());
+            }
+            total.exceeded(Limits { percent: 20, repositories: 2, ..Limits::default() })
+        };
+        assert_eq!(exceeded(4, 20), None);
+        let why = exceeded(5, 20).unwrap();
+        assert!(why.contains("`teams` would remove or weaken something in 5 of 20"), "{why}");
+        assert_eq!(exceeded(2, 3), None, "two repositories are always allowed");
+    }
+
     #[test]
     fn a_total_over_a_limit_lists_the_guarded_changes() {
         let mut total = Total::default();

@@ -16,7 +16,7 @@ use super::unchangeable::{Entry, EntryWrite};
 use crate::identity::{all_named, kind, pair_entries};
 use crate::policy::shape::{Shape, key, required};
 use crate::policy::shapes::listed;
-use crate::policy::{Node, forms};
+use crate::policy::{Node, Section, forms};
 
 /// The aspect for a repository's autolinks.
 pub(crate) const AUTOLINKS: Aspect = Aspect {
@@ -48,6 +48,22 @@ const SHAPE: Shape = listed!(ENTRY);
 
 const PATH: &str = "autolinks";
 
+/// Returns whether the prefix of an autolink and the prefix of a declared autolink overlap.
+fn overlap(prefix: &str, want: &Node) -> bool {
+    let declared = want.get("key_prefix").and_then(Node::text).unwrap_or_default();
+    prefix.starts_with(declared) || declared.starts_with(prefix)
+}
+
+/// Adds a change that removes an autolink.
+fn remove(link: &Value, section: &Section, plan: &mut AspectPlan) {
+    let asked = Some(&section.node.asked);
+    let fields = vec![field("url_template", link["url_template"].clone(), Value::Null, asked, Risk::Removes)];
+    let prefix = link["key_prefix"].as_str().unwrap_or_default();
+    if let Some(id) = link["id"].as_u64() {
+        plan.change(format!("autolink {prefix}"), fields, write(Entry::Delete { id }));
+    }
+}
+
 struct Autolinks;
 
 /// Returns the step that writes an autolink.
@@ -66,6 +82,14 @@ impl AspectPlanner for Autolinks {
             return Ok(());
         }
         let matched = pair_entries(kind("autolinks"), section.items(), &seen);
+        let only_observed = matched.only_observed.iter().map(|place| &seen[*place]);
+        let removed = only_observed.filter(|_| section.exclusive);
+        // GitHub refuses a prefix that overlaps with another prefix, so the other one goes first.
+        let (in_the_way, others): (Vec<&Value>, Vec<&Value>) =
+            removed.partition(|link| section.items().iter().any(|want| overlap(&prefix(link), want)));
+        for link in in_the_way {
+            remove(link, section, plan);
+        }
         for (at, want) in section.items().iter().enumerate() {
             let text = |key: &str| want.get(key).and_then(Node::text).unwrap_or_default();
             let (key, template) = (text("key_prefix"), text("url_template"));
@@ -91,13 +115,8 @@ impl AspectPlanner for Autolinks {
                 plan.change(what, fields, write(Entry::Replace { id, body, before }));
             }
         }
-        for link in matched.only_observed.iter().map(|place| &seen[*place]).filter(|_| section.exclusive) {
-            let asked = Some(&section.node.asked);
-            let fields =
-                vec![field("url_template", link["url_template"].clone(), Value::Null, asked, Risk::Removes)];
-            if let Some(id) = link["id"].as_u64() {
-                plan.change(format!("autolink {}", prefix(link)), fields, write(Entry::Delete { id }));
-            }
+        for link in others {
+            remove(link, section, plan);
         }
         Ok(())
     }

@@ -233,6 +233,21 @@ async fn who_takes_a_name_between_plan_and_write_gets_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_autolink_that_overlaps_with_a_new_one_is_removed_first() {
+    let mut doc = acme(501, 601);
+    let link = json!({ "url_template": "https://t/<num>", "is_alphanumeric": true });
+    doc["orgs"]["acme"]["repos"]["shop"]["autolinks"] = json!({ "T-": link, "OLD-": link });
+    let stage = Stage::new(doc, "autolinks: [{ key_prefix: T-X-, url_template: 'https://t/<num>' }]\n").await;
+    let plan = stage.plan().await;
+    let order: Vec<&str> = plan.changes.iter().map(|change| change.what.as_str()).collect();
+    assert_eq!(order, ["autolink T-", "autolink T-X-", "autolink OLD-"]);
+    stage.write(&plan).await.unwrap();
+    let state = stage.sim.state();
+    let left = state["orgs"]["acme"]["repos"]["shop"]["autolinks"].as_object().unwrap();
+    assert_eq!(left.keys().collect::<Vec<_>>(), ["T-X-"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_autolink_that_was_deleted_and_is_not_made_was_changed_in_part() {
     let mut doc = acme(501, 601);
     let link = json!({ "url_template": "https://theirs/<num>", "is_alphanumeric": true });

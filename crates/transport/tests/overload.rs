@@ -1,5 +1,4 @@
 //! Tests what a client does if a server answers 503 and asks for a wait.
-#![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use std::sync::Arc;
 
@@ -40,7 +39,8 @@ fn request(method: Method, writes: bool) -> Request {
 async fn a_write_that_meets_an_overload_has_an_unknown_result_and_the_next_request_waits() {
     let settings = ClientSettings { wire: Some(Arc::new(Overloaded)), ..ClientSettings::default() };
     let client =
-        Client::new("https://vendor.test/", Budgets::new("acme", 0), Clock::simulated(START), settings).unwrap();
+        Client::new("https://vendor.test/", Budgets::new("acme", 0), Clock::simulated(START), settings)
+            .unwrap();
     // The server might have carried out the write.
     let written = client.send(&request(Method::PUT, true)).await.unwrap_err();
     assert!(matches!(written, TransportError::Status { status: 503, .. }), "{written:?}");

@@ -369,8 +369,7 @@ pub(crate) fn json(plans: &[WholePlan], shard: Shard) -> Value {
     for plan in plans {
         let links = plan.links.as_ref();
         let each: Vec<Value> = plan.plans.iter().map(|(key, plan)| one(key, plan, links)).collect();
-        let mut shown =
-            json!({ "pending": plan.is_pending(), "incomplete": plan.short, "unmatched": plan.unmatched, "among": plan.among() });
+        let mut shown = json!({ "pending": plan.is_pending(), "incomplete": plan.short, "unmatched": plan.unmatched, "among": plan.among() });
         match plan.scope {
             PlanScope::Repositories(mode) | PlanScope::Undo(mode) => {
                 shown["organisation"] = json!(plan.of);

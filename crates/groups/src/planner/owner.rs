@@ -40,7 +40,7 @@ pub(super) enum OwnerFrom {
 struct Address {
     source: String,
     person: String,
-    address: String,
+    mail: String,
 }
 
 /// The addresses that no other person signs in with, and the time of the directory's answer.
@@ -78,7 +78,7 @@ impl GroupPlanner {
             let key = Address {
                 source: source.to_owned(),
                 person: person.id.clone(),
-                address: address.to_lowercase(),
+                mail: address.to_lowercase(),
             };
             let now = self.clock.now();
             if from == OwnerFrom::Memory && self.unclaimed.contains(&key, now) {

@@ -47,6 +47,13 @@ impl InFlight {
         Self { small: pool(bytes / 4), large: pool(bytes - bytes / 4) }
     }
 
+    /// Returns the memory that a body with the size `whole` needs. A body that is larger than all of
+    /// the memory needs all of it.
+    pub fn needed(&self, whole: u64) -> u64 {
+        let pool = if whole <= SMALL { &self.small } else { &self.large };
+        whole.min(u64::from(pool.whole) * GRAIN)
+    }
+
     /// Reserves memory for `bytes` bytes of a body with the size `whole`. If there is not enough free
     /// memory, waits at most `patience`. Returns `None` if there is still not enough free memory
     /// after this time.

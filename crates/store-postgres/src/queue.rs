@@ -84,10 +84,15 @@ pub(crate) async fn claim(
     let mut answers = answers.into_iter();
     let (far, due) = (answers.next().unwrap_or_default(), answers.next().unwrap_or_default());
     let (mut far, due) = (rows::sort(&far)?, rows::sort(&due)?);
-    for row in &mut far.rows {
-        row.clamp(now, timing);
-    }
     let Sorted { rows: mut due, mut damaged } = due;
+    // A row can be due although its mark is from a clock that was ahead. One statement stores all
+    // rows, so each row must occur only once.
+    far.rows.retain(|row| !due.iter().any(|other| other.key == row.key));
+    for row in far.rows.iter_mut().chain(&mut due) {
+        if row.is_ahead(now) {
+            row.clamp(now, timing);
+        }
+    }
     damaged.append(&mut far.damaged);
     due.sort_by_key(Row::rank);
     let claims = due.iter_mut().filter_map(|row| row.claim(now, timing)).collect();

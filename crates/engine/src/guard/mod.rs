@@ -305,7 +305,9 @@ fn takes_away(new: &Field, what: &str, rejected: &Field) -> bool {
     let takes = matches!(new.risk, Risk::Weakens | Risk::Removes);
     let contains = || {
         let inner = rejected.name.strip_prefix(&new.name);
-        inner.is_some_and(|inner| inner.is_empty() || inner.starts_with('.'))
+        // The field of a removed member has the name of the member, and this name can contain dots.
+        let is_inner = |inner: &str| new.risk == Risk::Weakens && inner.starts_with(['.', ' ']);
+        inner.is_some_and(|inner| inner.is_empty() || is_inner(inner))
             || what.split(' ').next() == Some(new.name.as_str())
     };
     is_off && takes && matches!(rejected.risk, Risk::Weakens | Risk::Removes) && contains()

@@ -72,6 +72,19 @@ pub(super) async fn a_mark_from_a_clock_that_was_ahead_does_not_wait_for_that_ti
     let claims = store.claim(5, now).await.unwrap();
     assert_eq!(claims.len(), 1, "the key waits for its debounce only");
     assert!(store.finish(&claims[0].lease, Outcome::Done, now).await.unwrap());
+    // A key that was parked by the wrong clock is due at once when an operator marks it, and its mark
+    // still has the wrong time. The claims of all keys go on.
+    store.mark(vec![Mark::new(key(3), Lane::Event)], ahead).await.unwrap();
+    let then = ahead + store.timing().ceiling;
+    let claim = store.claim(1, then).await.unwrap().remove(0);
+    let park = Outcome::Park(ParkReason::Failed, "refused".into());
+    assert!(store.finish(&claim.lease, park, then).await.unwrap());
+    store.mark(vec![Mark::new(key(3), Lane::Manual), Mark::new(key(4), Lane::Manual)], now).await.unwrap();
+    let claims = store.claim(5, now).await.unwrap();
+    assert_eq!(claims.len(), 2, "both keys are claimed");
+    for claim in claims {
+        assert!(store.finish(&claim.lease, Outcome::Done, now).await.unwrap());
+    }
     // A vendor's limit still delays a key, and a small difference between two clocks is fine.
     store.mark(vec![Mark::new(key(2), Lane::Event)], now + Duration::from_secs(3)).await.unwrap();
     let later = now + Duration::from_secs(3) + store.timing().ceiling;

@@ -85,6 +85,15 @@ impl GroupPlanner {
                 continue;
             }
             match self.directory.source(source)?.person(address).await {
+                // Somebody who left can have been the same person, with an older record.
+                Ok(Some(other)) if other.id != person.id && other.is_leaving && from == OwnerFrom::Memory => {
+                    return Ok(Owner::Unknown(format!(
+                        "the account {} has the address {address}, which is the address of {} but the login of a person \
+                         who left; Beadle keeps the member, so check whose account it is",
+                        account.label(),
+                        person.login
+                    )));
+                }
                 Ok(Some(other)) if other.id != person.id => {
                     return Ok(Owner::Another(format!(
                         "the account {} has the address {address}, which is the address of {} but the login of another \

@@ -96,7 +96,11 @@ impl GroupPlanner {
         }
         // Versions before this note stored only the last name of a group with one source.
         let linked = link.filter(|_| matches!(group_key, GroupKey::One { .. })).map(|link| link.from);
-        let protects = |name: &&String| protecting.iter().any(|mapping| mapping.protects(&group.id, name));
+        let protects = |name: &&String| {
+            let is_by =
+                |mapping: &&&Mapping| mapping.is_for(&group.id, name) && mapping.protects(&group.id, name);
+            **name != group.name && protecting.iter().any(|mapping| is_by(&mapping))
+        };
         let Some(former) = known.0.iter().chain(&linked).find(protects).cloned() else { return Ok(false) };
         tracing::info!(
             target,

@@ -4,7 +4,7 @@ use super::security_keys::SECURITY;
 use super::selected_key::of_branch;
 use super::waived_key::{BRANCHES, DEFAULT, parts};
 
-/// Returns the path of a key, followed by the other path of the same fact, if there is one. The name
+/// Returns the path of a key, followed by the other paths of the same facts, if there are any. The name
 /// `default` and the name of the default branch mean the same branch.
 pub(super) fn spellings_of_key(path: &str, default_branch: Option<&str>) -> Vec<String> {
     let own = path.to_owned();
@@ -12,7 +12,11 @@ pub(super) fn spellings_of_key(path: &str, default_branch: Option<&str>) -> Vec<
     let other = match (parts.as_slice(), default_branch) {
         ([BRANCHES, DEFAULT, rest @ ..], Some(branch)) => Some(of_branch(branch, rest)),
         ([BRANCHES, name, rest @ ..], Some(branch)) if *name == branch => Some(of_branch(DEFAULT, rest)),
-        (["repository", "security"], _) => Some("security".to_owned()),
+        (["repository", "security"], _) => {
+            // The section `security` has further features, and the waiver does not exempt them.
+            let own = SECURITY.iter().map(|(_, own)| format!("security.{own}"));
+            return std::iter::once(path.to_owned()).chain(own).collect();
+        }
         (["security"], _) => Some("repository.security".to_owned()),
         (["repository", "security", key], _) => {
             let pair = SECURITY.iter().find(|(incumbent, _)| incumbent == key);
@@ -38,12 +42,15 @@ mod tests {
             ("security.dependabot_alerts", true),
             ("security", true),
             ("repository", true),
+            ("repository.security", true),
             ("security.private_vulnerability_reporting", false),
         ] {
-            let other = "repository.security.enableVulnerabilityAlerts";
-            assert_eq!(exempts(waived, other), expected, "{waived}");
-            assert_eq!(exempts(other, waived), expected, "{waived}");
+            for other in ["repository.security.enableVulnerabilityAlerts", "security.dependabot_alerts"] {
+                assert_eq!(exempts(waived, other), expected, "{waived}");
+                assert_eq!(exempts(other, waived), expected, "{waived}");
+            }
         }
+        assert!(!exempts("repository.security", "security.private_vulnerability_reporting"));
     }
 
     #[test]

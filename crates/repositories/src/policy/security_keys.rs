@@ -6,12 +6,16 @@ pub(super) const SECURITY: &[(&str, &str)] = &[
     ("enableAutomatedSecurityFixes", "dependabot_security_updates"),
 ];
 
-/// Returns a path into the block `repository.security` as the path into the section `security`.
-/// Returns any other path unchanged.
-pub(super) fn of_security<'a>(parts: Vec<&'a str>) -> Vec<&'a str> {
-    let ["repository", "security", rest @ ..] = parts.as_slice() else { return parts };
-    let own = |part: &&'a str| {
-        SECURITY.iter().find(|(incumbent, _)| incumbent == part).map_or(*part, |(_, own)| own)
-    };
-    std::iter::once("security").chain(rest.iter().map(own)).collect()
+/// Returns whether both paths lead to one of these features, or to a block that contains one.
+pub(super) fn share_a_feature(one: &[&str], other: &[&str]) -> bool {
+    SECURITY.iter().any(|feature| has(one, feature) && has(other, feature))
+}
+
+fn has(path: &[&str], (incumbent, own): &(&str, &str)) -> bool {
+    match path {
+        ["repository" | "security"] | ["repository", "security"] => true,
+        ["repository", "security", key, ..] => key == incumbent,
+        ["security", key, ..] => key == own,
+        _ => false,
+    }
 }

@@ -7,7 +7,7 @@
 use super::keys::SECTIONS;
 use super::pattern::META;
 use super::problem::nearest_key;
-use super::security_keys::of_security;
+use super::security_keys::share_a_feature;
 use super::shape::{Key, Shape, Status};
 
 /// The path part that means every entry of a list.
@@ -232,7 +232,7 @@ pub(crate) fn exempts(waived: &str, other: &str) -> bool {
         waived.truncate(whole);
     }
     let (waived, other) = (canonical(waived), canonical(other));
-    is_equal_so_far(&waived, &other) || is_equal_so_far(&of_security(waived), &of_security(other))
+    is_equal_so_far(&waived, &other) || share_a_feature(&waived, &other)
 }
 
 /// Returns whether two paths have the same parts up to the end of the shorter path.

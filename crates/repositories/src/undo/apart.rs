@@ -10,9 +10,9 @@ use super::memory::Undone;
 use super::paths::path_of;
 use super::reversal;
 
-/// The aspects whose writes replace a whole list or ruleset at GitHub. If two changes affect the
-/// same list, the second write also sets the values of the first change.
-const WHOLE: [&str; 3] = ["topics", "rulesets", "organisation_rulesets"];
+/// The aspects whose writes replace a whole list, ruleset or block at GitHub. If two changes affect
+/// the same list, the second write also sets the values of the first change.
+const WHOLE: [&str; 5] = ["topics", "rulesets", "organisation_rulesets", "environments", "actions"];
 
 /// Returns the paths of the restored values that are in the same change as other values. The paths
 /// have the form that waivers use. If a value has no path in this form, the value is not in the

@@ -138,14 +138,15 @@ impl Intake {
     /// bodies and send nothing could occupy all of the memory.
     async fn body(&self, body: Body, declared: u64, patience: Duration) -> Result<(Vec<u8>, Taken), Problem> {
         let take = async |bytes| self.room.take(bytes, declared, patience).await.ok_or(Problem::Busy);
-        let mut room = take(declared.min(SMALL)).await?;
+        let needed = self.room.needed(declared);
+        let mut room = take(needed.min(SMALL)).await?;
         // The buffer grows with the received data, because a sender can announce a large body and
         // then send only a small one.
         let first = usize::try_from(declared.min(SMALL)).unwrap_or(usize::MAX);
         let mut arriving = Arriving { body, bytes: Vec::with_capacity(first), has_ended: false };
         self.receive(&mut arriving, SMALL, declared).await?;
-        if !arriving.has_ended && declared > SMALL {
-            room.add(take(declared - SMALL).await?);
+        if !arriving.has_ended && needed > SMALL {
+            room.add(take(needed - SMALL).await?);
         }
         self.receive(&mut arriving, u64::MAX, declared).await?;
         Ok((arriving.bytes, room))
@@ -163,13 +164,13 @@ impl Intake {
         let silent =
             |_| Problem::Refused(StatusCode::REQUEST_TIMEOUT, "the sender paused for too long".into());
         while !arriving.has_ended && arriving.received() < until {
-            // A large body must arrive at the rate that the limit `slow` needs, because it occupies
-            // much memory.
+            // The rest of a large body must arrive at the rate that the limit `slow` needs, because it
+            // occupies much memory.
             let thousandths = arriving.received().min(declared) * 1000 / declared.max(1);
             let share = self.limits.slow * u32::try_from(thousandths).unwrap_or(1000) / 1000;
             let due = share + self.limits.silence;
-            let wait =
-                if declared > SMALL { due.saturating_sub(began.elapsed()) } else { self.limits.silence };
+            let is_rest = until > SMALL && declared > SMALL;
+            let wait = if is_rest { due.saturating_sub(began.elapsed()) } else { self.limits.silence };
             let frame = tokio::time::timeout(wait.min(self.limits.silence), arriving.body.frame()).await;
             let cut = |_| Problem::Refused(StatusCode::BAD_REQUEST, "the body is incomplete".into());
             let Some(frame) = frame.map_err(silent)? else {

@@ -6,6 +6,7 @@ use beadle_repositories::Policy;
 use super::ServedOrganisation;
 use crate::app::application::App;
 use crate::app::policy::accepted::AcceptedPolicy;
+use crate::app::policy::mode_check;
 use crate::app::policy::repository_policy::kept_from_anywhere;
 
 impl ServedOrganisation {
@@ -32,7 +33,11 @@ impl ServedOrganisation {
         let stored = async || -> anyhow::Result<Option<Policy>> {
             let accepted = self.accepted_with_modes(store.as_ref()).await?;
             let Some(accepted) = accepted.filter(AcceptedPolicy::is_of_folder) else { return Ok(None) };
-            Ok(Some(accepted.policy(store.as_ref(), &self.file).await?))
+            let policy = accepted.policy(store.as_ref(), &self.file).await?;
+            // The configuration can have changed since then.
+            let policy = mode_check::accept(policy, self.file.refusals())?;
+            app.config.mappings_of_policy(&self.file, &policy)?;
+            Ok(Some(policy))
         };
         stored().await.unwrap_or_else(|error| {
             self.report_unusable(&error);

@@ -89,9 +89,7 @@ pub(crate) async fn claim(
     // rows, so each row must occur only once.
     far.rows.retain(|row| !due.iter().any(|other| other.key == row.key));
     for row in far.rows.iter_mut().chain(&mut due) {
-        if row.is_ahead(now) {
-            row.clamp(now, timing);
-        }
+        row.clamp(now, timing);
     }
     damaged.append(&mut far.damaged);
     due.sort_by_key(Row::rank);

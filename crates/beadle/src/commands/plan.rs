@@ -91,7 +91,9 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
     }
     match args.format {
         Format::Json => {
-            printer.json(&serde_json::to_string_pretty(&plans_and_results::json(&plans, selection.shard))?);
+            let json =
+                if selection.is_by_name() { plans_and_results::json } else { plans_and_results::json_among };
+            printer.json(&serde_json::to_string_pretty(&json(&plans, selection.shard))?);
         }
         Format::Text => {
             for notice in &held {

@@ -31,7 +31,8 @@ struct PrintedPlan {
     #[serde(rename = "organisation", alias = "target")]
     name: String,
     incomplete: Option<String>,
-    /// The number of repositories that Beadle can write. `None` for a target.
+    /// The number of repositories that Beadle can write. `None` for a target, and for a plan of
+    /// named repositories.
     #[serde(default)]
     among: Option<u32>,
     #[serde(rename = "repositories", alias = "groups")]
@@ -92,9 +93,7 @@ impl Total {
             }
         }
     }
-}
 
-impl Total {
     /// Returns a text if one aspect would lose or weaken something in too many repositories.
     fn share_exceeded(&self, limits: Limits) -> Option<String> {
         let (allowed, among) = Limits { among: self.among, ..limits }.share()?;

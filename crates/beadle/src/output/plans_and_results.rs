@@ -362,6 +362,17 @@ pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
     text
 }
 
+/// Returns plans as JSON. In the plan of a whole organisation or of a whole shard, `among` is the
+/// number of repositories that Beadle can write. `beadle plan-total` needs this number.
+pub(crate) fn json_among(plans: &[WholePlan], shard: Shard) -> Value {
+    let mut shown = json(plans, shard);
+    let of_organisations = plans.iter().filter(|plan| plan.scope != PlanScope::Groups);
+    for (at, plan) in of_organisations.enumerate() {
+        shown["organisations"][at]["among"] = json!(plan.among());
+    }
+    shown
+}
+
 /// Returns plans as JSON.
 pub(crate) fn json(plans: &[WholePlan], shard: Shard) -> Value {
     let mut organisations = Vec::new();
@@ -369,7 +380,8 @@ pub(crate) fn json(plans: &[WholePlan], shard: Shard) -> Value {
     for plan in plans {
         let links = plan.links.as_ref();
         let each: Vec<Value> = plan.plans.iter().map(|(key, plan)| one(key, plan, links)).collect();
-        let mut shown = json!({ "pending": plan.is_pending(), "incomplete": plan.short, "unmatched": plan.unmatched, "among": plan.among() });
+        let mut shown =
+            json!({ "pending": plan.is_pending(), "incomplete": plan.short, "unmatched": plan.unmatched });
         match plan.scope {
             PlanScope::Repositories(mode) | PlanScope::Undo(mode) => {
                 shown["organisation"] = json!(plan.of);

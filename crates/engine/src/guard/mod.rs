@@ -380,6 +380,11 @@ mod tests {
         // Somebody rejected that a person gets more rights. The person can still lose all rights.
         let raised = rejected("permission", Risk::Exposes);
         assert!(!raised.stops(&change(vec![field("permission", Value::Null, Risk::Removes)])));
+        // The names of members can begin with the same letters.
+        let member = rejected("ann.lee", Risk::Removes);
+        assert!(!member.stops(&change(vec![field("ann", Value::Null, Risk::Removes)])));
+        let list = rejected("restrictions to list", Risk::Weakens);
+        assert!(list.stops(&change(vec![field("restrictions", json!(false), Risk::Weakens)])));
         let lowered = rejected("permission", Risk::Removes);
         assert!(lowered.stops(&change(vec![field("permission", Value::Null, Risk::Removes)])));
     }

@@ -84,7 +84,7 @@ impl Model {
     pub(crate) fn claim(&mut self, limit: usize, except: &[String], now: Time) -> Vec<Claim> {
         let timing = self.timing;
         for row in self.rows.values_mut() {
-            if row.due_at().is_some() && row.is_ahead(now) {
+            if row.due_at().is_some() {
                 row.clamp(now, &timing);
             }
             if self.sabotage == Some(Sabotage::LeasesIgnored) {

@@ -157,9 +157,9 @@ impl GroupPlanner {
                             }
                             // The member stays only if the owner of the account is in the source.
                             Owner::Another(why) => doubt(&person, why, false),
-                            Owner::Unknown(why) => {
+                            Owner::Unknown(why, transient) => {
                                 stay.insert(&is.id);
-                                doubt(&person, why, false);
+                                doubt(&person, why, transient);
                             }
                         },
                         None => match self.owner(desired, &person, &account, OwnerFrom::Directory).await? {
@@ -170,7 +170,8 @@ impl GroupPlanner {
                                 difference.attributes.extend(set(&person, &account));
                                 difference.add_joiner(person, account, desired);
                             }
-                            Owner::Another(why) | Owner::Unknown(why) => doubt(&person, why, false),
+                            Owner::Another(why) => doubt(&person, why, false),
+                            Owner::Unknown(why, transient) => doubt(&person, why, transient),
                         },
                     }
                 }

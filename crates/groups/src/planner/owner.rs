@@ -22,8 +22,9 @@ pub(super) enum Owner {
     Person,
     /// Another person. The text names the account and the address.
     Another(String),
-    /// The directory did not show the owner. The text contains the error.
-    Unknown(String),
+    /// The owner is unknown for the reason in the text. The second value is `true` if a retry might
+    /// help.
+    Unknown(String, bool),
 }
 
 /// Where the answer about an owner can come from.
@@ -53,9 +54,7 @@ impl Unclaimed {
     }
 
     fn insert(&self, key: Address, now: Time) {
-        let mut known = self.0.lock();
-        known.retain(|_, at| now.since(*at) < BELIEVED);
-        known.insert(key, now);
+        self.0.lock().insert(key, now);
     }
 }
 
@@ -87,12 +86,13 @@ impl GroupPlanner {
             match self.directory.source(source)?.person(address).await {
                 // Somebody who left can have been the same person, with an older record.
                 Ok(Some(other)) if other.id != person.id && other.is_leaving && from == OwnerFrom::Memory => {
-                    return Ok(Owner::Unknown(format!(
+                    let why = format!(
                         "the account {} has the address {address}, which is the address of {} but the login of a person \
                          who left; Beadle keeps the member, so check whose account it is",
                         account.label(),
                         person.login
-                    )));
+                    );
+                    return Ok(Owner::Unknown(why, false));
                 }
                 Ok(Some(other)) if other.id != person.id => {
                     return Ok(Owner::Another(format!(
@@ -106,10 +106,11 @@ impl GroupPlanner {
                 Err(failure) if matches!(failure.class, Class::RateLimited { .. }) => return Err(failure),
                 Err(failure) => {
                     let why = "the directory does not show who signs in with that address";
-                    return Ok(Owner::Unknown(format!(
+                    let why = format!(
                         "the account {} has the address {address}, but {why}: {failure}",
                         account.label()
-                    )));
+                    );
+                    return Ok(Owner::Unknown(why, failure.class != Class::Rejected));
                 }
             }
         }

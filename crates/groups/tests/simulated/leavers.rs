@@ -307,4 +307,13 @@ async fn a_renamed_group_stays_protected_until_no_mapping_protects_its_former_na
     assert!(waits().await);
     rename("AWS_Third");
     assert!(waits().await);
+    // The patterns of a mapping that never included the group do not protect it.
+    let own = Mapping { users: Users::Provision, ..common::mapping() };
+    let foreign = Mapping {
+        include: vec!["GCP_*".parse().unwrap()],
+        protected: vec!["*".parse().unwrap()],
+        ..common::mapping()
+    };
+    *stage.directory.mappings.write() = Arc::new(Mappings::new(vec![own, foreign]));
+    assert!(!waits().await);
 }

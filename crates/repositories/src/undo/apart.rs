@@ -157,6 +157,12 @@ mod tests {
 
     #[test]
     fn a_write_of_a_whole_ruleset_brings_no_undone_value_back() {
+        let of_environment = |name: &str| change("environments", "environment prod", &[name]);
+        let mut plan_of_environment =
+            plan(vec![of_environment("prevent_self_review"), of_environment("wait_timer")]);
+        let restored = undone("environments", "environment prod", "prevent_self_review");
+        split(&restored, &mut plan_of_environment, plan(Vec::new()));
+        assert_eq!(plan_of_environment.changes[1].mode, Mode::Observe, "its write sets the other value too");
         let undone = undone("rulesets", "ruleset main", "enforcement");
         let of_ruleset = |name: &str| change("rulesets", "ruleset main", &[name]);
         let all = || plan(vec![of_ruleset("enforcement"), of_ruleset("rules.deletion")]);

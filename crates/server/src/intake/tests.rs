@@ -3,6 +3,7 @@
 use beadle_engine::History;
 use beadle_hooks::github::{OrgFacts, sign};
 use beadle_hooks::okta::HeaderSecret;
+use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 use super::*;
@@ -172,6 +173,28 @@ fn trickle(part: usize, every: Duration, times: u32) -> Body {
         Some((Ok::<_, std::convert::Infallible>("x".repeat(part)), sent + 1))
     });
     Body::from_stream(parts)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_without_a_length_can_arrive_slowly() {
+    let listener = Listener::new(IntakeLimits::default());
+    let headers = [("content-type", "application/json"), ("x-hub-signature-256", "sha256=00")];
+    let parts = futures::stream::iter(0..6).then(async |_| {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        Ok::<_, std::convert::Infallible>("x".repeat(10_000))
+    });
+    let (status, _, text) = listener.send("POST", "/hooks/github", &headers, Body::from_stream(parts)).await;
+    assert_eq!(status, 401, "{text}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_larger_than_the_memory_for_large_bodies_is_received() {
+    let limits = IntakeLimits { in_flight: 1024 * 1024, ..IntakeLimits::default() };
+    let listener = Listener::new(IntakeLimits { patience: Duration::from_millis(50), ..limits });
+    let body = "x".repeat(900 * 1024);
+    let headers = [("content-type", "application/json"), ("x-hub-signature-256", "sha256=00")];
+    let (status, _, text) = listener.send("POST", "/hooks/github", &headers, Body::from(body)).await;
+    assert_eq!(status, 401, "{text}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -157,7 +157,8 @@ fn lost_with_reviews(rule: Option<&Rule>, asked: &PolicyLocation) -> Vec<Field> 
         let seen = seen_flag(rule, flag.graphql);
         let off = match &seen {
             Value::Bool(true) => json!(false),
-            Value::Number(count) if count.as_i64() > Some(0) => json!(0),
+            // Without required reviews, GitHub shows no number.
+            Value::Number(count) if count.as_i64() > Some(0) => Value::Null,
             _ => return None,
         };
         Some(field(flag.rest, seen, off, Some(asked), Risk::Weakens))

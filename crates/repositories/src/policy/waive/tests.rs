@@ -31,11 +31,8 @@ rulesets:
       - { type: pull_request, parameters: { required_approving_review_count: 2, dismiss_stale_reviews_on_push: true } }
 ";
 
-fn resolved(keys: &[&str]) -> MergedLayers {
-    let files = [("settings.yml", SETTINGS), ("repos/shop.yml", SHOP)];
-    let files = files.map(|(file, text)| (file.to_owned(), text.to_owned())).into();
-    let policy = Policy::from_sources(files, "admin", Path::new("policy"));
-    let policy = policy.unwrap_or_else(|error| panic!("{error}"));
+/// Returns the status of a repository with a waiver of these keys.
+fn waiving(keys: &[&str]) -> OverrideStatus<'static> {
     let waiver = Waiver {
         keys: keys.iter().map(|key| (*key).to_owned()).collect(),
         repositories: vec!["shop".into()],
@@ -44,7 +41,15 @@ fn resolved(keys: &[&str]) -> MergedLayers {
         owner: "mona".into(),
         asked: None,
     };
-    let status = OverrideStatus { waivers: vec![waiver], ..OverrideStatus::default() };
+    OverrideStatus { waivers: vec![waiver], ..OverrideStatus::default() }
+}
+
+fn resolved(keys: &[&str]) -> MergedLayers {
+    let files = [("settings.yml", SETTINGS), ("repos/shop.yml", SHOP)];
+    let files = files.map(|(file, text)| (file.to_owned(), text.to_owned())).into();
+    let policy = Policy::from_sources(files, "admin", Path::new("policy"));
+    let policy = policy.unwrap_or_else(|error| panic!("{error}"));
+    let status = waiving(keys);
     let shop = repository(&Node::parse("test", "{ name: shop }").unwrap());
     match policy.resolve(&shop, &status) {
         Verdict::Reached(target) => target,
@@ -278,18 +283,9 @@ security: { dependabot_alerts: true, private_vulnerability_reporting: true }
     let files = [("settings.yml".to_owned(), settings.to_owned())].into();
     let policy = Policy::from_sources(files, "admin", Path::new("policy")).unwrap();
     let root = |key: &str| {
-        let waiver = Waiver {
-            keys: vec![key.to_owned()],
-            repositories: vec!["shop".into()],
-            until: Time(1),
-            reason: "release".into(),
-            owner: "mona".into(),
-            asked: None,
-        };
-        let status = OverrideStatus { waivers: vec![waiver], ..OverrideStatus::default() };
         let mut shop = repository(&Node::parse("test", "{ name: shop }").unwrap());
         shop.default_branch = Some("main".into());
-        match policy.resolve(&shop, &status) {
+        match policy.resolve(&shop, &waiving(&[key])) {
             Verdict::Reached(target) => target.root.as_ref().unwrap().json(),
             Verdict::Skipped(why) => panic!("{why}"),
         }

@@ -233,6 +233,24 @@ async fn who_takes_a_name_between_plan_and_write_gets_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_end_of_reviews_shows_each_requirement_that_ends() {
+    let mut doc = acme(501, 601);
+    let reviews = json!({ "required_approving_review_count": 2, "require_code_owner_reviews": true });
+    doc["orgs"]["acme"]["repos"]["shop"]["protection"] =
+        json!({ "main": { "required_pull_request_reviews": reviews } });
+    let policy = "branches: [{ name: main, protection: { required_pull_request_reviews: null } }]\n";
+    let world = world::World::new(doc, policy).await;
+    let changes = world.changes().await.join("\n");
+    for name in
+        ["required_pull_request_reviews", "required_approving_review_count", "require_code_owner_reviews"]
+    {
+        assert!(changes.contains(name), "{name}: {changes}");
+    }
+    world.apply().await;
+    assert_eq!(world.changes().await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_autolink_that_overlaps_with_a_new_one_is_removed_first() {
     let mut doc = acme(501, 601);
     let link = json!({ "url_template": "https://t/<num>", "is_alphanumeric": true });

@@ -7,8 +7,9 @@ use anyhow::Context as _;
 use beadle_engine::{Clock, Lane, Planner as _, Store};
 use beadle_groups::sweep::named;
 use beadle_groups::{Write as GroupWrite, sweep_hint};
-use beadle_repositories::{RepositoryPlanner, Step};
+use beadle_repositories::{RepositoryPlanner, Shard, Step};
 use futures::{StreamExt as _, TryStreamExt as _};
+use serde_json::{Value, json};
 
 use crate::app::application::App;
 use crate::app::connections::budget_and_cache_options::ClientOptions;
@@ -91,9 +92,8 @@ pub(crate) async fn run(config: &Arc<Config>, args: &PlanArgs, printer: &Printer
     }
     match args.format {
         Format::Json => {
-            let json =
-                if selection.is_by_name() { plans_and_results::json } else { plans_and_results::json_among };
-            printer.json(&serde_json::to_string_pretty(&json(&plans, selection.shard))?);
+            let to_json = if selection.is_by_name() { plans_and_results::json } else { json_among };
+            printer.json(&serde_json::to_string_pretty(&to_json(&plans, selection.shard))?);
         }
         Format::Text => {
             for notice in &held {
@@ -219,4 +219,15 @@ pub(crate) async fn plan_groups(
         links: None,
     };
     Ok((shown, plans.into_iter().map(|(_, plan)| plan).collect()))
+}
+
+/// Returns plans as JSON. In the plan of a whole organisation or of a whole shard, `among` is the
+/// number of repositories that Beadle can write. `beadle plan-total` needs this number.
+fn json_among(plans: &[WholePlan], shard: Shard) -> Value {
+    let mut shown = plans_and_results::json(plans, shard);
+    let of_organisations = plans.iter().filter(|plan| plan.scope != PlanScope::Groups);
+    for (at, plan) in of_organisations.enumerate() {
+        shown["organisations"][at]["among"] = json!(plan.among());
+    }
+    shown
 }

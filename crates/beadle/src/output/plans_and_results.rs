@@ -362,17 +362,6 @@ pub(crate) fn summary(printer: &Printer, plan: &WholePlan) -> String {
     text
 }
 
-/// Returns plans as JSON. In the plan of a whole organisation or of a whole shard, `among` is the
-/// number of repositories that Beadle can write. `beadle plan-total` needs this number.
-pub(crate) fn json_among(plans: &[WholePlan], shard: Shard) -> Value {
-    let mut shown = json(plans, shard);
-    let of_organisations = plans.iter().filter(|plan| plan.scope != PlanScope::Groups);
-    for (at, plan) in of_organisations.enumerate() {
-        shown["organisations"][at]["among"] = json!(plan.among());
-    }
-    shown
-}
-
 /// Returns plans as JSON.
 pub(crate) fn json(plans: &[WholePlan], shard: Shard) -> Value {
     let mut organisations = Vec::new();

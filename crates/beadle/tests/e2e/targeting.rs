@@ -93,6 +93,11 @@ async fn only_exclusive_lists_remove_entries() {
     assert!(planned.out.contains("nothing to change"), "{}", planned.out);
     world.policy("layers/all.yml", &policy("exclusive"));
     let plan = world.beadle(&["plan", "--format", "json"]).await.expect(2).json();
+    // `beadle plan-total` needs the number of all repositories, not the number of the named ones.
+    assert_eq!(plan["organisations"][0]["among"], json!(1));
+    let named = world.beadle(&["plan", "--format", "json", "--repo", "shop"]).await.json();
+    assert_eq!(named["organisations"][0]["repositories"][0]["name"], "acme/shop");
+    assert_eq!(named["organisations"][0]["among"], json!(null));
     let changes = plan["organisations"][0]["repositories"][0]["changes"].as_array().unwrap();
     let mut aspects: Vec<&str> = changes.iter().map(|change| change["aspect"].as_str().unwrap()).collect();
     aspects.sort_unstable();
